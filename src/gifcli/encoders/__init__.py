@@ -1,0 +1,60 @@
+"""Encoders: images (and texts) -> unit features. Each owns its resize and normalisation."""
+
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+
+class Encoder(Protocol):
+    """Images to features."""
+
+    name: str
+    dim: int
+
+    def images(self, images: Tensor, size: int | None = None) -> Tensor:
+        """(b 3 h w) in [-1, 1] -> (b d) float32, unit norm, differentiable.
+
+        `size` is the side in pixels at which the encoder looks, None = its own; a smaller one is cheaper (guidance).
+        """
+        ...
+
+
+@runtime_checkable
+class TextEncoder(Encoder, Protocol):
+    """An encoder that also embeds texts into the same space."""
+
+    def texts(self, texts: list[str]) -> Tensor:
+        """-> (n d) float32, unit norm."""
+        ...
+
+
+def make_encoder(name: str, device: str = "cpu", dtype: str = "float32") -> Encoder:
+    """Loads an encoder: `embedded`, or an open_clip model as `NAME:PRETRAINED` (a tag or a local file).
+
+    Raises:
+        ModelMissingError: its files are not on this machine, or are broken.
+    """
+    import torch
+
+    match name:
+        case "embedded":
+            from gifcli.encoders.embedded import EmbeddedEncoder
+
+            return EmbeddedEncoder(device, getattr(torch, dtype))
+        case _:
+            from gifcli.encoders.clip import ClipEncoder
+
+            return ClipEncoder(name, device, getattr(torch, dtype))
+
+
+def encoder_files(name: str) -> list[Path]:
+    """The files whose content decides the features; found without importing torch."""
+    match name:
+        case "embedded":
+            from gifcli.encoders.embedded import weights_path
+
+            return [weights_path()]
+        case _:
+            path = Path(name.partition(":")[2])
+            return [path] if path.is_file() else []

