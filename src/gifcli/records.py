@@ -40,6 +40,9 @@ class Seed:
     pixels   (h w 3) uint8 sRGB, at the working size
     latent   the prior's latent f, float32, any shape
     feature  (d) float32, unit norm, in the encoder's space
+    mirrored (d) float32, unit norm: the feature of the mirrored image
+    measures what the checks want to know of the seeds, such as sharpness
+    phash    64-bit perceptual hash
     width, height  of the source image, in pixels, EXIF orientation applied
     """
 
@@ -53,6 +56,9 @@ class Seed:
     pixels: Array
     latent: Array
     feature: Array
+    mirrored: Array
+    measures: Scores = field(default_factory=dict)
+    phash: int = 0
 
 
 @dataclass(frozen=True, slots=True)

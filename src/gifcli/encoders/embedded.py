@@ -46,7 +46,7 @@ class EmbeddedEncoder:
         self.device = torch.device(device)
         self.dtype = dtype
         self.input_size = input_size
-        self._model = _network().to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._model = _network().to(device=self.device, memory_format=torch.channels_last)
 
     def images(self, images: Tensor, size: int | None = None) -> Tensor:
         """Features (b 1280), unit norm, of images (b 3 h w) in [-1, 1]; `size`: the square they are resized to."""
@@ -77,7 +77,9 @@ def _network() -> Any:
     import timm  # 2 s: only those who encode pay for it
 
     model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    model.load_state_dict(_renamed(torch.load(weights_path(), map_location="cpu", weights_only=True), model.state_dict()))
+    model.load_state_dict(
+        _renamed(torch.load(weights_path(), map_location="cpu", weights_only=True), model.state_dict())
+    )
     return model.eval().requires_grad_(False)
 
 

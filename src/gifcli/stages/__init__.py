@@ -1,11 +1,15 @@
 """The five verbs: extract, optimize, generate, filter, export. Each maps records to records and knows no files."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from gifcli.encoders import Encoder
-from gifcli.priors import Prior
-from gifcli.rules import Rules
+if TYPE_CHECKING:  # export is a stage too, and needs no torch
+    from gifcli.encoders import Encoder
+    from gifcli.priors import Prior
+    from gifcli.rules import Rules
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,77 @@
+"""duplicate: rejects what is near an earlier sample, or another seed."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gifcli.batches import SeedBatch, tensor_to_pixels
+from gifcli.checks import Columns, SampleBatch, Table
+from gifcli.checks.fingerprints import perceptual_hash, sketch
+from gifcli.rules import Rules
+
+Array = NDArray[Any]
+
+MAX_SIMILARITY = 0.95
+MAX_HASH_DISTANCE = 8
+ROWS, COLUMNS = 1024, 8192
+"""How many images are compared at once: about 100 MB."""
+
+
+class DuplicateCheck:
+    """Rejects what is near an earlier kept sample or a seed other than its own, in features and to the eye.
+
+    Near: features above `max_similarity` (cosine, of sketches) and perceptual hashes within `max_hash_distance` of 64
+    bits. Judged in table order, so the earlier one stays; rows whose optional column `rejected` is true neither need a
+    reason nor take a place. Its seeds have the columns key, sketch and
+    phash; where the table has no seeds, only samples are compared.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        max_similarity: float | None = None,
+        max_hash_distance: int | None = None,  # noqa: ARG002
+    ) -> None:
+        self.max_similarity = MAX_SIMILARITY if max_similarity is None else max_similarity
+        self.max_hash_distance = MAX_HASH_DISTANCE if max_hash_distance is None else max_hash_distance
+
+    def measure(self, samples: SampleBatch, seeds: SeedBatch) -> Columns:  # noqa: ARG002 - as for every check
+        """Columns sketch (64 float16) and phash (uint64)."""
+        return {"sketch": sketch(samples.features), "phash": perceptual_hash(tensor_to_pixels(samples.pixels))}
+
+    def judge(self, table: Table) -> list[str | None]:
+        """The reasons, such as "duplicate: of 5f0c...-k0-a0"; time grows with the square of the samples, memory doesn't."""
+        samples, seeds = table.samples, table.seeds
+        reasons: list[str | None] = [None] * len(samples["phash"])
+        rejected = samples.get("rejected", np.zeros(len(reasons), bool))
+        kept: list[Array] = []
+        all_seeds = [np.arange(len(seeds["key"]))] if seeds else []
+        for start in range(0, len(reasons), ROWS):
+            rows = np.flatnonzero(~rejected[start : start + ROWS]) + start
+            for i, j in self._near(samples, rows, seeds, all_seeds):
+                if samples["seed"][i] != seeds["key"][j]:
+                    reasons[i] = reasons[i] or f"duplicate: of the seed {seeds['key'][j]}"
+            for i, j in self._near(samples, rows, samples, kept):
+                reasons[i] = reasons[i] or f"duplicate: of {_name(samples, j)}"
+            for i, j in self._near(samples, rows, samples, [rows]):  # by i, then j: an earlier one is judged by now
+                if j < i and reasons[j] is None:
+                    reasons[i] = reasons[i] or f"duplicate: of {_name(samples, j)}"
+            kept.append(np.array([i for i in rows if reasons[i] is None], dtype=np.int64))
+        return reasons
+
+    def _near(self, a: Columns, rows: Array, b: Columns, groups: list[Array]) -> Iterator[tuple[int, int]]:
+        """Pairs (row of a, row of b) of near images, by row of a and then of b within a block of b."""
+        others = np.concatenate([np.zeros(0, np.int64), *groups])
+        left = a["sketch"][rows].astype(np.float32)
+        for start in range(0, len(others), COLUMNS):
+            columns = others[start : start + COLUMNS]
+            i, j = np.nonzero(left @ b["sketch"][columns].astype(np.float32).T > self.max_similarity)
+            bits = np.bitwise_count(a["phash"][rows[i]] ^ b["phash"][columns[j]])
+            same = bits <= self.max_hash_distance
+            yield from zip(rows[i[same]].tolist(), columns[j[same]].tolist(), strict=True)
+
+
+def _name(samples: Columns, row: int) -> str:
+    return f"{samples['seed'][row]}-k{samples['k'][row]}-a{samples['attempt'][row]}"

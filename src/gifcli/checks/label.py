@@ -1,0 +1,65 @@
+"""label: rejects what lost its class."""
+
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from gifcli.batches import SeedBatch
+from gifcli.checks import Columns, SampleBatch, Table
+from gifcli.checks.thresholds import threshold
+from gifcli.guides import Classifier
+from gifcli.guides.classifier import make_classifier
+from gifcli.rules import Rules
+
+CLASSES_A_RANK = 10
+MAX_RANK = 5
+
+
+class LabelCheck:
+    """Rejects a sample whose p(label), under the guide's classifier, is below `min_prob`.
+
+    While `min_prob` is None it is the `quantile` of the seeds' own leave-one-out p(label), or the p(label) of the
+    sample's own seed where that is lower: a child needn't be clearer than its parent. A label among the `top_k` most
+    probable saves the sample; while `top_k` is None, that is one place for every 10 classes, 5 at most, and none with a
+    `min_prob` that was asked for. A label that is none of the rules' classes is not judged.
+    """
+
+    def __init__(
+        self, rules: Rules, quantile: float = 0.05, min_prob: float | None = None, top_k: int | None = None
+    ) -> None:
+        self.rules = rules
+        self.strict = min_prob is not None
+        self.min_prob = threshold(min_prob, rules, "label_prob", quantile)
+        self.top_k = (
+            (0 if self.strict else min(MAX_RANK, len(rules.classes) // CLASSES_A_RANK)) if top_k is None else top_k
+        )
+        self._classifiers: dict[str, Classifier] = {}
+
+    def measure(self, samples: SampleBatch, seeds: SeedBatch) -> Columns:
+        """Columns label_prob, label_rank (0 = the most probable) and label_prob_seed, the parent's; NaN where unknown."""
+        p, rank = self._own(samples.features, seeds.labels)
+        return {"label_prob": p, "label_rank": rank, "label_prob_seed": self._own(seeds.features, seeds.labels)[0]}
+
+    def judge(self, table: Table) -> list[str | None]:
+        """The reasons, such as "label: p 0.021 < 0.150"."""
+        s = table.samples
+        if self.min_prob is None:
+            return [None] * len(s["label_prob"])
+        return [
+            f"label: p {p:.3f} < {limit:.3f}" if p < limit and rank >= self.top_k else None
+            for p, rank, parent in zip(s["label_prob"], s["label_rank"], s["label_prob_seed"], strict=True)
+            for limit in [self.min_prob if self.strict else min(self.min_prob, parent)]
+        ]
+
+    @torch.no_grad()
+    def _own(self, features: torch.Tensor, labels: torch.Tensor) -> tuple[NDArray[Any], NDArray[Any]]:
+        """p(label) and how many classes are more probable, (n) each."""
+        device = str(features.device)
+        if device not in self._classifiers:
+            self._classifiers[device] = make_classifier(self.rules, device)
+        p = self._classifiers[device](features)
+        known = labels >= 0
+        own = p.gather(1, labels.clamp(min=0)[:, None])
+        rank = (p > own).sum(1)
+        return torch.where(known, own[:, 0], torch.nan).cpu().numpy(), torch.where(known, rank, 0).cpu().numpy()

@@ -1,0 +1,377 @@
+"""The command line: flags -> overrides -> one call; errors -> exit codes. Never imports torch at module level."""
+
+import inspect
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gifcli import __version__
+from gifcli.console import Console
+from gifcli.devices import set_thread_policy
+from gifcli.errors import GifError, UsageError
+
+app = typer.Typer(
+    name="gif",
+    help="Turn a small folder of labelled images into a bigger, useful, traceable training set.",
+    epilog="Example: gif expand photos/ --ratio 5x",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+recipes_app = typer.Typer(help="Recipes that gifcli ships.", no_args_is_help=True, rich_markup_mode=None)
+models_app = typer.Typer(help="Models on this machine.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(recipes_app, name="recipes")
+app.add_typer(models_app, name="models")
+
+Setting = tuple[str, type, str]
+
+SETTINGS: dict[str, Setting] = {
+    "ratio": ("ratio", str, "Kept new images for each original, such as 5x."),
+    "per-class": ("per_class", int, "Fill each class up to so many images, originals included."),
+    "balance": ("balance", bool, "Spend the ratio's budget on the smallest classes first."),
+    "max-attempts": ("max_attempts", int, "Tries a rejected slot gets before it is given up."),
+    "rng": ("rng", int, "The random number."),
+    "limit": ("input.limit", int, "Take at most so many images of each class."),
+    "holdout": ("input.holdout", str, "Share of the images set aside before anything sees them, such as 20%."),
+    "max-failures": ("input.max_failures", str, "Share of unreadable files that is still fine, such as 5%."),
+    "prior": ("prior.name", str, "Generative model: auto, classical."),
+    "prompt": ("prior.prompt", str, "Template with {label}, {domain}, {adjective}, for priors that read text."),
+    "strength": ("prior.strength", float, "How far from the seed, 0 to 1."),
+    "steps": ("prior.steps", int, "Denoising steps."),
+    "guidance-scale": ("prior.guidance_scale", float, "Classifier-free guidance scale; 1 = off."),
+    "encoder": ("encoder.name", str, "What guides and checks look through: embedded, or open_clip's ARCH:TAG or ARCH:FILE."),
+    "image-format": ("image.format", str, "jpg, png or webp."),
+    "quality": ("image.quality", int, "Of jpg and webp, 1 to 100."),
+    "size": ("image.size", int, "Short side of generated images in pixels."),
+    "to": ("export.to", str, "Format of the dataset: imagefolder."),
+    "device": ("run.device", str, "auto, cpu, cuda:0, or several: cuda:0,cuda:1."),
+    "batch-size": ("run.batch_size", str, "Images sampled together, or auto."),
+    "engine": ("run.engine", str, "inline (this process) or local (one process a worker)."),
+    "workers": ("run.workers", str, "Processes of the local engine, or auto."),
+    "offline": ("run.offline", bool, "Open no network connection."),
+}
+
+Source = Annotated[Path, typer.Argument(metavar="SOURCE", help="Folder with one subfolder of images for each class.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder, as made by gif expand or gif extract.")]
+Output = Annotated[Path | None, typer.Option("-o", "--output", help="Run folder; default <source>-<ratio>.")]
+RecipeName = Annotated[str | None, typer.Option("-r", "--recipe", help="Recipe file, or a shipped one: gif recipes list.")]
+Sets = Annotated[list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Any setting of the recipe.")]
+IfExists = Annotated[str, typer.Option(help="resume, extend, overwrite or error.", envvar="GIF_IF_EXISTS")]
+RedoStage = Annotated[str | None, typer.Option("--redo", metavar="STAGE", help="Do this stage and all after it again.")]
+Redo = Annotated[bool, typer.Option("--redo", help="Do this stage and all after it again.")]
+RefreshRules = Annotated[bool, typer.Option("--refresh-rules", help="Induce the rules anew; redoes from optimize.")]
+WaitLock = Annotated[float, typer.Option(metavar="SECONDS", help="Wait so long for another gif on the same run.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan, time and disk it would take; touch nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only warnings and errors on stderr.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="More on stderr; tracebacks of bugs.")]
+
+_console = Console()
+
+
+def settings(function: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command all flags of SETTINGS; it gets those that were used as `overrides` (recipe path -> value)."""
+
+    def command(**values: Any) -> None:
+        from gifcli.recipe import parse_assignments
+
+        given = {SETTINGS[flag][0]: values.pop(flag.replace("-", "_")) for flag in SETTINGS}
+        used = {path: _number(value) for path, value in given.items() if value is not None}
+        assigned = parse_assignments(values.pop("sets") or [])
+        function(**values, overrides={**assigned, **used})
+
+    own = [p for p in inspect.signature(function).parameters.values() if p.name != "overrides"]
+    flags = [_flag(name, kind, text) for name, (_, kind, text) in SETTINGS.items()]
+    sets = inspect.Parameter("sets", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Sets)
+    command.__signature__ = inspect.Signature([*own, *flags, sets])  # type: ignore[attr-defined] - typer reads it
+    command.__annotations__ = {}
+    command.__name__, command.__doc__ = function.__name__, function.__doc__
+    return command
+
+
+def _flag(name: str, kind: type, text: str) -> inspect.Parameter:
+    flags = f"--{name}/--no-{name}" if kind is bool else f"--{name}"
+    option = typer.Option(flags, help=text, envvar=f"GIF_{name.upper().replace('-', '_')}", show_envvar=False)
+    annotation = Annotated[kind | None, option]  # type: ignore[valid-type]
+    parameter = inspect.Parameter(name.replace("-", "_"), inspect.Parameter.KEYWORD_ONLY, default=None)
+    return parameter.replace(annotation=annotation)
+
+
+def _number(value: Any) -> Any:
+    return int(value) if isinstance(value, str) and value.lstrip("-").isdigit() else value
+
+
+@app.callback(invoke_without_command=True)
+def version_option(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False,
+) -> None:
+    if version:
+        _console.result([f"gif {__version__}"], {"version": __version__})
+        raise typer.Exit
+
+
+@app.command(epilog="Example: gif expand photos/ --ratio 5x -o photos-5x")
+@settings
+def expand(
+    source: Source,
+    overrides: dict[str, Any],
+    output: Output = None,
+    recipe: RecipeName = None,
+    if_exists: IfExists = "resume",
+    redo: RedoStage = None,
+    refresh_rules: RefreshRules = False,
+    wait_lock: WaitLock = 0.0,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Expand a folder of labelled images: all five stages, or what is still owed of them."""
+    _say(as_json, quiet, verbose)
+    _expand(source, output, recipe, overrides, _options(if_exists, redo, refresh_rules), wait_lock, dry_run)
+
+
+@app.command(epilog="Example: gif run my-recipe.yaml photos/ -o photos-5x")
+@settings
+def run(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe file, or a shipped one: gif recipes list.")],
+    source: Source,
+    overrides: dict[str, Any],
+    output: Output = None,
+    if_exists: IfExists = "resume",
+    redo: RedoStage = None,
+    refresh_rules: RefreshRules = False,
+    wait_lock: WaitLock = 0.0,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Run a recipe on a folder: the same as gif expand SOURCE -r RECIPE."""
+    _say(as_json, quiet, verbose)
+    _expand(source, output, recipe, overrides, _options(if_exists, redo, refresh_rules), wait_lock, dry_run)
+
+
+@app.command(epilog="Example: gif extract photos/ -o run && gif optimize run && gif generate run && gif filter run")
+@settings
+def extract(
+    source: Source,
+    overrides: dict[str, Any],
+    output: Output = None,
+    recipe: RecipeName = None,
+    if_exists: IfExists = "resume",
+    redo: Redo = False,
+    refresh_rules: RefreshRules = False,
+    wait_lock: WaitLock = 0.0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Stage 1: images to seeds (checked pixels, latent, feature), then the rules of each class."""
+    from gifcli import session
+
+    _say(as_json, quiet, verbose)
+    options = _options(if_exists, "extract" if redo else None, refresh_rules)
+    made = session.make_recipe(recipe, overrides)
+    _print_summary(session.extract(source, output, made, session.Access(options, wait_lock, _console)))
+
+
+def _stage_command(stage: str, text: str, example: str) -> None:
+    """Adds the command of one stage of a run folder that exists."""
+
+    @settings
+    def command(
+        folder: RunFolder,
+        overrides: dict[str, Any],
+        redo: Redo = False,
+        wait_lock: WaitLock = 0.0,
+        as_json: Json = False,
+        quiet: Quiet = False,
+        verbose: Verbose = False,
+    ) -> None:
+        from gifcli import session
+
+        _say(as_json, quiet, verbose)
+        access = session.Access(_options("resume", stage if redo else None, False), wait_lock, _console)
+        _print_summary(session.run_stage(stage, folder, overrides, access))
+
+    app.command(stage, help=text, epilog=f"Example: {example}")(command)
+
+
+_stage_command("optimize", "Stage 2: guided perturbations of each seed's latent.", "gif optimize photos-5x")
+_stage_command("generate", "Stage 3: sample the images that are owed.", "gif generate photos-5x --batch-size 8")
+_stage_command("filter", "Stage 4: check every image; keep it, or say why not.", "gif filter photos-5x --set checks.label.quantile=0.1")
+_stage_command("export", "Stage 5: write the dataset, manifest, card and report.", "gif export photos-5x")
+
+
+@app.command(epilog="Example: gif status photos-5x --json")
+def status(folder: RunFolder, as_json: Json = False) -> None:
+    """Say how far a run is, and what is owed."""
+    from gifcli.inspect import run_status
+
+    _say(as_json)
+    state = run_status(folder)
+    _console.result(state.to_lines(), state.to_data())
+
+
+@app.command(epilog="Example: gif doctor")
+def doctor(as_json: Json = False) -> None:
+    """Say what this machine offers: device, dtype and why, versions, models, disk."""
+    from gifcli.inspect import diagnose
+
+    _say(as_json)
+    report = diagnose()
+    _console.result(report.to_lines(), report.to_data())
+
+
+@recipes_app.command("list", epilog="Example: gif recipes list")
+def recipes_list(as_json: Json = False) -> None:
+    """List the shipped recipes."""
+    from gifcli.shelf import headline, shelf
+
+    _say(as_json)
+    rows = {name: headline(path) for name, path in shelf().items()}
+    _console.result([f"{name:14} {line}" for name, line in rows.items()], rows)
+
+
+@recipes_app.command("show", epilog="Example: gif recipes show texture")
+def recipes_show(name: str) -> None:
+    """Print a shipped recipe."""
+    from gifcli.shelf import shelf_recipe
+
+    _console.result([shelf_recipe(name).read_text(encoding="utf-8").rstrip()], {})
+
+
+@recipes_app.command("copy", epilog="Example: gif recipes copy texture my-texture.yaml")
+def recipes_copy(name: str, target: Annotated[Path | None, typer.Argument()] = None) -> None:
+    """Copy a shipped recipe, to change it."""
+    from gifcli.shelf import shelf_recipe
+
+    path = target or Path(f"{name}.yaml")
+    text = shelf_recipe(name).read_text(encoding="utf-8")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UsageError(f"{path} exists already; name another file: gif recipes copy {name} FILE") from None
+    _console.result([str(path)], {"path": str(path)})
+
+
+@models_app.command("list", epilog="Example: gif models list")
+def models_list(as_json: Json = False) -> None:
+    """List the priors and encoders that are ready on this machine."""
+    from gifcli.inspect import models_present
+
+    _say(as_json)
+    rows = models_present()
+    _console.result([f"{row['kind']:8} {row['name']:12} {row['revision']:14} {row['licence']}" for row in rows], rows)
+
+
+def main() -> None:
+    """Entry point: runs the command, and ends with the exit code that errors.py lists."""
+    set_thread_policy()
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = _run_app()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    sys.exit(code)
+
+
+def _run_app() -> int:
+    command = typer.main.get_command(app)
+    click_error = typer.BadParameter.__mro__[2]  # typer brings its own click, whose base error it doesn't export
+    try:
+        result = command.main(prog_name="gif", standalone_mode=False)
+    except GifError as error:
+        _console.error(str(error), error.exit_code)
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return _interrupted(130)
+    except _Terminated:
+        return _interrupted(143)
+    except BrokenPipeError:
+        raise
+    except click_error as error:
+        return _usage(error)
+    except Exception as error:
+        if _console.verbose:
+            raise
+        _console.error(f"a bug in gif: {type(error).__name__}: {error}; run again with -v for the traceback", 1)
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def _usage(error: Any) -> int:
+    """A mistake on the command line, as one line."""
+    if not str(error.format_message()):  # no arguments at all: help was printed
+        return 2
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "gif"
+    message = error.format_message().rstrip(".")
+    _console.error(f"{message[0].lower()}{message[1:]}; see: {path} --help", 2)
+    return 2
+
+
+def _interrupted(code: int) -> int:
+    again = shlex.join(["gif", *sys.argv[1:]])
+    _console.warn(f"interrupted; what is done stays done. Continue with: {again}")
+    return code
+
+
+class _Terminated(BaseException):
+    """SIGTERM came."""
+
+
+def _terminate(_signal: int, _frame: Any) -> None:
+    raise _Terminated
+
+
+def _say(as_json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
+    _console.as_json, _console.quiet, _console.verbose = as_json, quiet, verbose
+
+
+def _options(if_exists: str, redo: str | None, refresh_rules: bool) -> Any:
+    from gifcli.run import Options
+
+    for flag, value, allowed in (
+        ("--if-exists", if_exists, ("resume", "extend", "overwrite", "error")),
+        ("--redo", redo, ("extract", "optimize", "generate", "filter", "export", None)),
+    ):
+        if value not in allowed:
+            raise UsageError(f"{flag}: expected one of {', '.join(filter(None, allowed))}; found {value!r}")
+    return Options(if_exists, redo, refresh_rules)
+
+
+def _expand(  # noqa: PLR0913 - what two commands share
+    source: Path,
+    output: Path | None,
+    recipe: str | None,
+    overrides: dict[str, Any],
+    options: Any,
+    wait_lock: float,
+    dry_run: bool,
+) -> None:
+    from gifcli import session
+
+    made = session.make_recipe(recipe, overrides)
+    if dry_run:
+        from gifcli.rehearsal import rehearse
+
+        forecast = rehearse(source, output, made, _console)
+        _console.result(forecast.to_lines(), forecast.to_data())
+        return
+    summary = session.expand(source, output, made, session.Access(options, wait_lock, _console))
+    _print_summary(summary)
+    session.verdict(summary, made)
+
+
+def _print_summary(summary: Any) -> None:
+    _console.result(summary.to_lines(), summary.to_data())

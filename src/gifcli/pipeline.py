@@ -1,0 +1,166 @@
+"""The stages of a run, each over the shards it still owes. What is owed is read from disk, so a kill costs one shard."""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gifcli import owed
+from gifcli.engines import Engine, Job, make_engine
+from gifcli.errors import InputError, UsageError
+from gifcli.induction import ensure_rules
+from gifcli.judging import judge, judged_shards
+from gifcli.models import prior_card
+from gifcli.owed import judging_order
+from gifcli.run import CHECKED, PLAN, RULES, Run
+from gifcli.shards import ShardId
+
+GPU_BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a stage did just now: shards made, images in them, the seconds it took; whether verdicts were made."""
+
+    stage: str
+    shards: int = 0
+    images: int = 0
+    seconds: float = 0.0
+    judged: bool = False
+
+
+def extract(run: Run) -> Done:
+    """Images -> seeds, then the rules of each class.
+
+    Raises:
+        InputError: no image of the source can be read.
+    """
+    finished = run.store.done("extract")
+    present = run.present
+    jobs = []
+    for n, shard in enumerate(run.plan.shards):
+        items = tuple(present[source.key] for source in shard if source.key in present)
+        if ShardId(n) not in finished:
+            jobs.append(Job(ShardId(n), items))
+    done = _run_shards(run, "extract", jobs, sum(len(job.items) for job in jobs))
+    if not run.seeds():
+        reasons = failures(run)
+        first = f"; the first, {reasons[0][0]}: {reasons[0][1]}" if reasons else ""
+        raise InputError(f"{run.source}: none of its images could be read{first}; see failures.jsonl")
+    ensure_rules(run)
+    if run.plan.add_slots(run.targets()):
+        run.store.save(PLAN, run.plan.to_state())
+    return done
+
+
+def optimize(run: Run) -> Done:
+    """Seeds -> guided perturbations, for the slots that owe one."""
+    _need_rules(run)
+    progress = owed.read_progress(run.store)
+    jobs = owed.optimize_jobs(run.plan, run.targets(), progress, run.recipe.max_attempts)
+    return _run_shards(run, "optimize", jobs, sum(last - first for job in jobs for _, first, last in job.items))
+
+
+def generate(run: Run) -> Done:
+    """Perturbations -> images, for the slots that owe one."""
+    _need_rules(run)
+    progress = owed.read_progress(run.store)
+    jobs = owed.generate_jobs(run.plan, run.targets(), progress, run.recipe.max_attempts)
+    return _run_shards(run, "generate", jobs, sum(len(job.items) for job in jobs))
+
+
+def filter_samples(run: Run) -> Done:
+    """Images -> verdicts: measures the shards that are not measured yet, then judges all of them."""
+    _need_rules(run)
+    measured = run.store.done("filter")
+    samples = run.store.done("generate")
+    jobs = [Job(shard) for shard in sorted(samples, key=judging_order) if shard not in measured]
+    done = _run_shards(run, "filter", jobs, sum(len(samples[job.shard]["slots"]) for job in jobs))
+    judged = judge(run, sorted(samples, key=judging_order))
+    return replace(done, judged=judged)
+
+
+def expand(run: Run) -> list[Done]:
+    """All that is owed, attempt after attempt, until every slot is filled or given up."""
+    done = [extract(run)]
+    judge(run, judged_shards(run.store))  # under the thresholds of now, before anything is said to be owed
+    while True:
+        steps = [optimize(run), generate(run), filter_samples(run)]
+        done += steps
+        if not any(step.shards or step.judged for step in steps):
+            return done
+
+
+def failures(run: Run) -> list[tuple[str, str]]:
+    """Files that could not be used, and why, by path."""
+    from_scan = [(failure.path, failure.reason) for failure in run.scan.failures]
+    marks = run.store.done("extract").values()
+    present = {source.path for source in run.scan.sources}
+    from_pixels = [(path, reason) for mark in marks for path, reason in mark["failures"] if path in present]
+    checked: dict[str, str | None] = run.store.load(CHECKED) or {}
+    others = [(source.path, checked.get(source.key)) for source in run.scan.sources]
+    return sorted({*from_scan, *from_pixels, *((path, reason) for path, reason in others if reason)})
+
+
+def _need_rules(run: Run) -> None:
+    if run.store.load(RULES) is None:
+        raise UsageError(f"{run.root}: its seeds are not extracted yet; first run: gif extract {run.source} -o {run.root}")
+
+
+def _run_shards(run: Run, stage: str, jobs: Sequence[Job], images: int) -> Done:
+    """Runs jobs on the engine and commits what comes back, shard by shard."""
+    if not jobs:
+        return Done(stage)
+    run.save_settings(stage)
+    start = time.perf_counter()
+    run.reporter.start(stage, images)
+    try:
+        _commit_all(run, stage, jobs)
+    finally:
+        run.reporter.finish()
+    seconds = time.perf_counter() - start
+    run.store.event(stage=stage, shards=len(jobs), images=images, seconds=round(seconds, 3))
+    return Done(stage, len(jobs), images, seconds)
+
+
+def _commit_all(run: Run, stage: str, jobs: Sequence[Job]) -> None:
+    from gifcli.tasks import StageTask
+
+    classes = run.scan.classes if stage == "extract" else _rule_classes(run)
+    engine, device = _engine(run)
+    batch_size = _batch_size(run, device)
+    task = StageTask(stage, run.root, run.source, run.recipe, classes, batch_size)
+    fingerprint = run.fingerprint(stage)
+    for result in engine.run(task, jobs):
+        run.store.write(stage, result.shard, result.members, {**result.mark, "fingerprint": fingerprint})
+        run.reporter.advance(result.images)
+
+
+def _engine(run: Run) -> tuple[Engine, str]:
+    from gifcli.devices import choose_device
+
+    device = choose_device(run.recipe.run.device, run.recipe.run.dtype).name
+    wanted = run.recipe.run.device
+    devices = [device] if wanted == "auto" else wanted.split(",")
+    workers = run.recipe.run.workers
+    count = (os.cpu_count() or 1 if device == "cpu" else len(devices)) if workers == "auto" else int(workers)
+    return make_engine(run.recipe.run.engine, devices, count), device
+
+
+def _batch_size(run: Run, device: str) -> int:
+    """`auto` is a constant on a CPU, so that the same run gives the same bytes."""
+    if run.recipe.run.batch_size != "auto":
+        return int(run.recipe.run.batch_size)
+    return prior_card(run.recipe.prior.name).batch_size if device == "cpu" else GPU_BATCH
+
+
+def _rule_classes(run: Run) -> dict[str, str]:
+    """The classes in the order that the rules know them, under the names they have now."""
+    return {label: run.scan.classes.get(label, label) for label in run.store.load(RULES)["classes"]}
+
+
+def _drop_stale(run: Run, stage: str) -> None:
+    """Removes measured shards that were measured otherwise: filter just redoes its work."""
+    for shard, mark in run.store.done(stage).items():
+        if mark["fingerprint"] != run.fingerprint(stage):
+            run.store.remove(stage, shard)

@@ -1,0 +1,276 @@
+"""Opening a run folder: source, recipe and what is there already are brought together, or refused with a reason."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from gifcli import holdout, settings
+from gifcli.errors import InputError, UsageError
+from gifcli.formats.ledger import FileLedger
+from gifcli.plan import Plan, targets
+from gifcli.recipe import Recipe, dump_recipe
+from gifcli.records import Source
+from gifcli.shards import STATE, ShardStore, write_atomic
+from gifcli.source import Scan, refuse_overlap, scan
+
+SETTINGS = "settings.json"
+PLAN = "plan.json"
+RULES = "rules.json"
+EXPORT = "export.json"
+LEDGER = "exported.jsonl"
+CACHE = "cache.json"
+HOLDOUT = "holdout.json"
+CHECKED = "checked.json"
+
+
+class Reporter(Protocol):
+    """Who is told what happens; the console is one."""
+
+    def say(self, text: str) -> None:
+        """One line of news."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """Something the user should know of, though the run goes on."""
+        ...
+
+    def start(self, stage: str, total: int) -> None:
+        """A stage begins that has `total` images to do."""
+        ...
+
+    def advance(self, images: int) -> None:
+        """So many more images are done."""
+        ...
+
+    def finish(self) -> None:
+        """The stage has ended, well or not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to treat a run folder that exists. `redo` is a stage name."""
+
+    if_exists: str = "resume"
+    redo: str | None = None
+    refresh_rules: bool = False
+
+
+@dataclass(slots=True)
+class Run:
+    """An open run.
+
+    recipe    resolved: no `auto` is left in what stages use, but prior.mirror until the rules are induced
+    scan      the source as it is now, with its holdout split off
+    """
+
+    store: ShardStore
+    source: Path
+    recipe: Recipe
+    scan: Scan
+    plan: Plan
+    reporter: Reporter
+    stages: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def root(self) -> Path:
+        """The run folder."""
+        return self.store.root
+
+    @property
+    def present(self) -> dict[str, Source]:
+        """The planned seeds that are still in the source, by key, under the path they have now."""
+        planned = {source.key for source in self.plan.sources}
+        return {source.key: source for source in self.scan.sources if source.key in planned}
+
+    def seeds(self) -> list[Source]:
+        """The extracted seeds that are still in the source, in plan order."""
+        present = self.present
+        marks = self.store.done("extract")
+        keys = [key for shard in sorted(marks) for key in marks[shard]["seeds"]]
+        return [present[key] for key in keys if key in present]
+
+    def targets(self) -> dict[str, int]:
+        """How many samples each of those seeds is to have."""
+        return targets(self.seeds(), self.recipe)
+
+    def fingerprint(self, stage: str) -> str:
+        """The hash of all that decides this stage's results."""
+        rules = self.store.load(RULES)
+        return settings.fingerprints(self.stages, rules["digest"] if rules else "")[stage]
+
+    def save_settings(self, stage: str) -> None:
+        """Notes the settings that this stage is about to run with."""
+        stored = self.store.load(SETTINGS) or {}
+        run = {"run.dtype": self.recipe.run.dtype}
+        self.store.save(SETTINGS, {**stored, "run": run, stage: self.stages[stage]})
+
+    def set_recipe(self, recipe: Recipe) -> None:
+        """Takes a recipe in which more is resolved, and writes it out."""
+        self.recipe = recipe
+        self.stages = settings.stage_settings(recipe)
+        data = f"# The recipe of this run, every setting written out.\n{dump_recipe(recipe)}".encode()
+        path = self.root / "recipe.yaml"
+        if not path.is_file() or path.read_bytes() != data:
+            write_atomic(path, data)
+
+
+def prepare_output(root: Path, source: Path, options: Options) -> None:
+    """Refuses an output that must not be written to; with `overwrite`, empties a run folder. Call before locking.
+
+    Raises:
+        UsageError: it overlaps with the source, exists and must not, or is a folder of something else.
+    """
+    refuse_overlap(source, root)
+    if root.exists() and not root.is_dir():
+        raise UsageError(f"{root}: expected a folder to write to, found a file; choose another with -o")
+    if not root.is_dir() or not any(root.iterdir()):
+        return
+    if not (root / STATE).is_dir():
+        raise UsageError(f"{root}: expected a new folder or a run folder of gif, found other files; choose another -o")
+    if options.if_exists == "error":
+        raise UsageError(f"{root} exists already (--if-exists error); choose another with -o")
+
+
+def open_run(store: ShardStore, source: Path, recipe: Recipe, options: Options, reporter: Reporter) -> Run:
+    """Brings source, recipe and state together; the run must be locked.
+
+    Raises:
+        UsageError: a setting differs from the one that finished shards were made with.
+        InputError: the source cannot be used.
+    """
+    if options.if_exists == "overwrite":
+        _empty(store)
+    stored = store.load(SETTINGS) or {}
+    cache = store.load(CACHE) or {}
+    found = scan(source, classes_file=_classes_file(recipe), known=cache)
+    store.save(CACHE, found.files)
+    for warning in found.warnings:
+        reporter.warn(warning)
+    plan = Plan.from_state(store.load(PLAN))
+    found = _set_aside(store, found, plan, recipe.input.holdout)
+    run = Run(store, source, _with_dtype(settings.resolve(recipe, stored), stored), found, plan, reporter)
+    rules = store.load(RULES)
+    if rules and run.recipe.prior.mirror == "auto":
+        run.recipe = with_mirror(run.recipe, mirror=rules["mirror_safe"])
+    run.stages = settings.stage_settings(run.recipe)
+    _redo(run, stored, options)
+    _plan_sources(run, options)
+    run.set_recipe(run.recipe)
+    store.save("run.json", {"source": str(source.resolve())})
+    return run
+
+
+def source_of(root: Path) -> Path:
+    """The source folder of a run.
+
+    Raises:
+        UsageError: that is not a run folder.
+    """
+    state = ShardStore(root).load("run.json")
+    if state is None:
+        raise UsageError(f"{root}: expected a run folder of gif (with {STATE} in it); make one with: gif extract SOURCE")
+    return Path(state["source"])
+
+
+def with_mirror(recipe: Recipe, *, mirror: bool) -> Recipe:
+    """The recipe with prior.mirror decided."""
+    return recipe.model_copy(update={"prior": recipe.prior.model_copy(update={"mirror": mirror})})
+
+
+def _with_dtype(recipe: Recipe, stored: settings.Stored) -> Recipe:
+    """The recipe with the dtype that the run already took, or the best of this machine."""
+    if recipe.run.dtype != "auto":
+        return recipe
+    dtype = stored.get("run", {}).get("run.dtype")
+    if dtype is None:
+        from gifcli.devices import choose_device
+
+        dtype = choose_device(recipe.run.device, "auto").dtype
+    return recipe.model_copy(update={"run": recipe.run.model_copy(update={"dtype": dtype})})
+
+
+def _classes_file(recipe: Recipe) -> Path | None:
+    return Path(recipe.input.classes) if recipe.input.classes else None
+
+
+def _set_aside(store: ShardStore, found: Scan, plan: Plan, share: float) -> Scan:
+    """The scan with the holdout as a split of its own; which images those are is kept."""
+    aside = holdout.choose(found.sources, share, store.load(HOLDOUT) or [], {source.sha256 for source in plan.sources})
+    if share:
+        store.save(HOLDOUT, sorted(aside))
+    return replace(found, sources=holdout.split_off(found.sources, aside)) if share else found
+
+
+def _redo(run: Run, stored: Mapping[str, Any], options: Options) -> None:
+    """Clears what is to be redone; refuses settings that finished shards were not made with."""
+    first = settings.STAGES.index(options.redo) if options.redo else len(settings.STAGES)
+    for place, stage in enumerate(settings.STAGES[:3]):
+        differences = settings.changes(stored[stage], run.stages[stage]) if stage in stored else []
+        if differences and place < first and run.store.done(stage):
+            raise UsageError(
+                f"{run.root} was started with another recipe: {'; '.join(differences)}\n"
+                f"  write elsewhere (-o), or redo from there: --redo {stage} (or: gif {stage} {run.root} --redo)"
+            )
+    if options.redo:
+        clear_from(run.store, options.redo)
+    if options.refresh_rules or options.redo == "extract":
+        drop_rules(run.store)
+
+
+def clear_from(store: ShardStore, stage: str) -> None:
+    """Takes back all shards of a stage and of those after it."""
+    for later in settings.STAGES[settings.STAGES.index(stage) : 4]:
+        store.clear(later)
+    (store.state / "verdicts.json").unlink(missing_ok=True)
+    (store.state / EXPORT).unlink(missing_ok=True)
+
+
+def drop_rules(store: ShardStore) -> None:
+    """Takes the rules back, and all that was made by them."""
+    (store.state / RULES).unlink(missing_ok=True)
+    clear_from(store, "optimize")
+
+
+def _plan_sources(run: Run, options: Options) -> None:
+    """Puts new images into the plan where that is wanted; says what it leaves alone."""
+    train = _limited([source for source in run.scan.sources if source.split == "train"], run.recipe.input.limit)
+    if not train:
+        raise InputError(f"{run.source}: no image is left for training after --holdout; use a smaller share")
+    known = {source.key for source in run.plan.sources}
+    new = [source for source in train if source.key not in known]
+    if known and new and options.if_exists != "extend":
+        run.reporter.warn(
+            f"{len(new)} images in {run.source} are new to this run and left alone; take them in with --if-exists extend"
+        )
+        return
+    run.plan.add_sources(train, run.recipe.run.shard_seeds)
+    run.store.save(PLAN, run.plan.to_state())
+    rules = run.store.load(RULES)
+    unknown = {source.label for source in new} - set(rules["classes"] if rules else run.scan.classes)
+    if unknown:
+        names = ", ".join(sorted(unknown))
+        run.reporter.say(f"new class {names}: the rules are induced anew, and all is redone from optimize")
+        drop_rules(run.store)
+
+
+def _limited(sources: list[Source], limit: int | None) -> list[Source]:
+    """At most `limit` sources a class, the first by path."""
+    taken: dict[str, int] = {}
+    result = []
+    for source in sources:
+        taken[source.label] = taken.get(source.label, 0) + 1
+        if limit is None or taken[source.label] <= limit:
+            result.append(source)
+    return result
+
+
+def _empty(store: ShardStore) -> None:
+    """Removes the state, and the files that exports wrote."""
+    for name in set(FileLedger(store.state / LEDGER)) if (store.state / LEDGER).is_file() else ():
+        (store.root / name).unlink(missing_ok=True)
+    for path in store.state.iterdir():
+        if path.name != "lock":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()

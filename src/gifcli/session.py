@@ -1,0 +1,122 @@
+"""What a command or a script calls: opens a run folder under its lock, does the work, and says what came of it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gifcli import exporting, pipeline
+from gifcli.errors import InputError, ShortfallError
+from gifcli.recipe import Recipe, load_recipe, read_recipe
+from gifcli.run import Options, Reporter, Run, open_run, prepare_output, source_of
+from gifcli.shards import ShardStore
+from gifcli.summary import Summary, summarise
+
+
+class Silent:
+    """A reporter that says nothing."""
+
+    def say(self, text: str) -> None: ...
+    def warn(self, text: str) -> None: ...
+    def start(self, stage: str, total: int) -> None: ...
+    def advance(self, images: int) -> None: ...
+    def finish(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to open a run folder, and whom to tell."""
+
+    options: Options = field(default_factory=Options)
+    wait_lock: float = 0.0
+    reporter: Reporter = field(default_factory=Silent)
+
+
+def expand(source: Path, output: Path | None, recipe: Recipe, access: Access = Access()) -> Summary:  # noqa: B008
+    """Turns a folder of labelled images into a bigger one: all five stages, or what is still owed of them.
+
+    Raises:
+        GifError: see the exception tree in errors.py; a shortfall is no error here, see `verdict`.
+    """
+    with opened(source, output or default_output(source, recipe), recipe, access) as run:
+        done = pipeline.expand(run)
+        exporting.export(run)
+        return summarise(run, done)
+
+
+def run_stage(stage: str, root: Path, overrides: dict[str, Any], access: Access = Access()) -> Summary:  # noqa: B008
+    """One stage of a run folder that exists, over what it owes."""
+    stages: dict[str, Callable[[Run], pipeline.Done]] = {
+        "optimize": pipeline.optimize,
+        "generate": pipeline.generate,
+        "filter": pipeline.filter_samples,
+        "export": _export,
+    }
+    source = source_of(root)
+    recipe = read_recipe(root / "recipe.yaml", overrides)
+    with opened(source, root, recipe, access) as run:
+        return summarise(run, [stages[stage](run)])
+
+
+def extract(source: Path, output: Path | None, recipe: Recipe, access: Access = Access()) -> Summary:  # noqa: B008
+    """The first stage alone: a run folder with seeds and rules."""
+    with opened(source, output or default_output(source, recipe), recipe, access) as run:
+        return summarise(run, [pipeline.extract(run)])
+
+
+def verdict(summary: Summary, recipe: Recipe) -> None:
+    """Says whether a finished run is what was asked for.
+
+    Raises:
+        InputError: more files were unreadable than `input.max_failures` allows.
+        ShortfallError: some seeds have fewer kept samples than the ratio asks for.
+    """
+    share = summary.failures / (summary.failures + summary.originals)
+    if share > recipe.input.max_failures:
+        raise InputError(
+            f"{summary.failures} of {summary.failures + summary.originals} files could not be used, more than "
+            f"--max-failures {recipe.input.max_failures:.0%}; {summary.output}/failures.jsonl says why"
+        )
+    if summary.shortfall:
+        raise ShortfallError(
+            f"{sum(summary.shortfall.values())} of {summary.wanted} samples are missing after "
+            f"{recipe.max_attempts} attempts; try a higher --max-attempts, or looser checks"
+        )
+
+
+def default_output(source: Path, recipe: Recipe) -> Path:
+    """`photos` at 5x -> `photos-5x`, beside the source."""
+    source = source.resolve()
+    if recipe.per_class is not None:
+        return source.with_name(f"{source.name}-{recipe.per_class}-per-class")
+    return source.with_name(f"{source.name}-{recipe.ratio_or_default:g}x")
+
+
+def make_recipe(name: str | None, overrides: dict[str, Any]) -> Recipe:
+    """A recipe file, a recipe that gifcli ships (by its name), or the defaults; with overrides.
+
+    Raises:
+        RecipeError: no such recipe, or problems in it.
+    """
+    from gifcli.shelf import shelf_recipe
+
+    if name is None:
+        return load_recipe("", overrides, "the command line")
+    return read_recipe(Path(name) if Path(name).is_file() else shelf_recipe(name), overrides)
+
+
+@contextmanager
+def opened(source: Path, root: Path, recipe: Recipe, access: Access) -> Iterator[Run]:
+    """An open run under its writer lock."""
+    prepare_output(root, source, access.options)
+    store = ShardStore(root)
+    with store.lock(access.wait_lock):
+        yield open_run(store, source, recipe, access.options, access.reporter)
+
+
+def _export(run: Run) -> pipeline.Done:
+    exporting.export(run)
+    return pipeline.Done("export")
+
+

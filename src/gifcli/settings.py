@@ -1,0 +1,88 @@
+"""Which setting belongs to which stage; fingerprints; what a changed setting means for a run that has begun."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gifcli import models
+from gifcli.recipe import Recipe, flatten
+from gifcli.shards import digest
+
+STAGES = ("extract", "optimize", "generate", "filter", "export")
+
+OWNED = {
+    "extract": ("input.holdout", "prior.name", "image.size", "encoder.", "classifier."),
+    "optimize": ("rng", "prior.strength", "prior.mirror", "guidance.", "guides"),
+    "generate": (
+        "prior.steps",
+        "prior.guidance_scale",
+        "prior.prompt",
+        "prior.domains",
+        "prior.adjectives",
+        "image.format",
+        "image.quality",
+    ),
+    "filter": ("checks.",),
+    "export": ("export.",),
+}
+
+PRIOR_DEFAULTS = {
+    "prior.strength": "strength",
+    "prior.steps": "steps",
+    "prior.guidance_scale": "guidance_scale",
+    "guidance.granularity": "granularity",
+    "guidance.lr": "lr",
+    "guidance.noise_scale": "noise_scale",
+    "guidance.eps": "eps",
+}
+
+Stored = Mapping[str, Mapping[str, Any]]
+
+
+def resolve(recipe: Recipe, stored: Stored) -> Recipe:
+    """Replaces `auto` by what the run already took, else by the prior's own default. `run` stays as it is."""
+    taken = {path: value for stage in stored.values() for path, value in stage.items()}
+    data = recipe.model_dump()
+    if recipe.prior.name == "auto":
+        data["prior"]["name"] = taken.get("prior.name", models.choose_prior()[0])
+    card = models.prior_card(data["prior"]["name"])
+    for path, fact in PRIOR_DEFAULTS.items():
+        section, key = path.split(".")
+        if data[section][key] == "auto":
+            data[section][key] = taken.get(path, getattr(card, fact))
+    if data["prior"]["mirror"] == "auto":
+        data["prior"]["mirror"] = taken.get("prior.mirror", "auto")
+    return Recipe.model_validate(data)
+
+
+def stage_settings(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """Every setting under the stage whose results it decides, with the content hashes of the models."""
+    flat = flatten(recipe.model_dump(mode="json"))
+    card = models.prior_card(recipe.prior.name)
+    encoder = models.encoder_card(recipe.encoder.name)
+    flat["prior.revision"] = card.revision
+    flat["encoder.revision"] = models.revision(encoder.files)
+    owned = {stage: {path: flat[path] for path in flat if path.startswith(OWNED[stage])} for stage in STAGES}
+    owned["extract"]["prior.revision"] = card.revision
+    return owned
+
+
+def fingerprints(settings: Stored, rules: str) -> dict[str, str]:
+    """One hash a stage: its own settings, those of all stages before it, and from optimize on the rules."""
+    result, before = {}, ""
+    for stage in STAGES:
+        before = digest([before, dict(settings[stage]), rules if stage == "optimize" else ""])
+        result[stage] = before
+    return result
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs between two sets of settings, as a person reads it."""
+    return [
+        f"{path} was {_show(old, path)}, now {_show(new, path)}"
+        for path in sorted({*old, *new})
+        if old.get(path) != new.get(path)
+    ]
+
+
+def _show(settings: Mapping[str, Any], path: str) -> str:
+    return repr(settings[path]).strip("'") if path in settings else "unset"

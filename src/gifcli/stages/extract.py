@@ -1,0 +1,73 @@
+"""extract: images -> seeds. Checked pixels, the prior's latent, the guide's feature."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from gifcli.batches import SeedBatch, pixels_to_tensor
+from gifcli.checks.fingerprints import perceptual_hash
+from gifcli.checks.seed_measures import SEED_MEASURES
+from gifcli.records import Array, Seed, Source
+from gifcli.stages import Tools
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A source with its pixels (h w 3) uint8 at the working size, and the full size of its image."""
+
+    source: Source
+    pixels: Array
+    width: int
+    height: int
+
+
+def extract(prepared: Sequence[Prepared], tools: Tools) -> Iterator[Seed]:
+    """Encodes prepared images, in batches of one working size; seeds come out in the order of `prepared`."""
+    sizes: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
+    for place, image in enumerate(prepared):
+        sizes[image.pixels.shape].append(place)
+    seeds: dict[int, Seed] = {}
+    for places in sizes.values():
+        for start in range(0, len(places), tools.batch_size):
+            batch = places[start : start + tools.batch_size]
+            seeds |= dict(zip(batch, _encode([prepared[i] for i in batch], tools), strict=True))
+    yield from (seeds[place] for place in sorted(seeds))
+
+
+@torch.inference_mode()
+def _encode(images: list[Prepared], tools: Tools) -> list[Seed]:
+    order = {label: i for i, label in enumerate(tools.classes)}
+    pixels = torch.cat([pixels_to_tensor(image.pixels[None], tools.device) for image in images])
+    features = tools.encoder.images(pixels)
+    mirrored = tools.encoder.images(pixels.flip(-1)).cpu().numpy()
+    batch = SeedBatch(
+        keys=[image.source.key for image in images],
+        labels=torch.tensor([order.get(image.source.label, -1) for image in images], device=tools.device),
+        names=[tools.classes.get(image.source.label, image.source.label) for image in images],
+        pixels=pixels,
+        features=features,
+    )
+    latents = tools.prior.encode(batch).float().cpu().numpy()
+    measures = {name: measure(pixels).tolist() for name, measure in SEED_MEASURES.items()}
+    hashes = perceptual_hash(np.stack([image.pixels for image in images]))
+    return [
+        Seed(
+            key=image.source.key,
+            label=image.source.label,
+            split=image.source.split,
+            path=image.source.path,
+            sha256=image.source.sha256,
+            width=image.width,
+            height=image.height,
+            pixels=image.pixels,
+            latent=latents[i],
+            feature=features[i].float().cpu().numpy(),
+            mirrored=mirrored[i],
+            measures={name: values[i] for name, values in measures.items()},
+            phash=int(hashes[i]),
+        )
+        for i, image in enumerate(images)
+    ]

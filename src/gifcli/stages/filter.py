@@ -1,0 +1,91 @@
+"""filter: samples -> verdicts. Measured shard by shard, from the files that will be exported; judged over the whole."""
+
+import io
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from gifcli.batches import pixels_to_tensor, seed_batch
+from gifcli.checks import Check, SampleBatch, Table
+from gifcli.checks.fingerprints import perceptual_hash, sketch
+from gifcli.records import Array, Sample, Seed
+from gifcli.stages import Tools
+
+ORDER = ("broken", "label", "drift", "unchanged", "duplicate")
+"""Who speaks first where several checks reject; others come last, by name."""
+BATCH_PIXELS = 8_000_000
+"""Pixels held at once, as floats: about 100 MB, and as many of the seeds."""
+
+
+def measure(
+    samples: Sequence[Sample], seeds: Mapping[str, Seed], tools: Tools, checks: Mapping[str, Check]
+) -> Iterator[dict[str, Any]]:
+    """One row a sample, in the order of `samples`: seed, k, attempt, label (index, -1 = none) and what the checks measure.
+
+    `seeds` holds the parents by key.
+    """
+    sizes: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+    for place, sample in enumerate(samples):
+        sizes[sample.width, sample.height].append(place)
+    rows: dict[int, dict[str, Any]] = {}
+    for (width, height), places in sizes.items():
+        together = max(1, min(tools.batch_size, BATCH_PIXELS // (width * height)))
+        for start in range(0, len(places), together):
+            batch = places[start : start + together]
+            rows |= dict(zip(batch, _measure([samples[i] for i in batch], seeds, tools, checks), strict=True))
+    yield from (rows[place] for place in range(len(samples)))
+
+
+def seed_rows(seeds: Sequence[Seed], classes: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """One row a seed for `Table.seeds`: key, label (index into `classes`, -1 = none), sketch and phash."""
+    order = {label: i for i, label in enumerate(classes)}
+    for seed in seeds:
+        yield {
+            "key": seed.key,
+            "label": order.get(seed.label, -1),
+            "sketch": sketch(torch.from_numpy(seed.feature[None]))[0],
+            "phash": perceptual_hash(seed.pixels[None])[0],
+        }
+
+
+def judge(table: Table, checks: Mapping[str, Check]) -> list[str | None]:
+    """The reason to reject each sample, or None, in table order: the first check's in ORDER that has one.
+
+    Each check sees in the column `rejected` what those before it turned down.
+    """
+    reasons: list[str | None] = [None] * len(table.samples["seed"])
+    for name in sorted(checks, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name)):
+        rejected = np.array([reason is not None for reason in reasons], bool)
+        found = checks[name].judge(Table({**table.samples, "rejected": rejected}, table.seeds))
+        reasons = [first or second for first, second in zip(reasons, found, strict=True)]
+    return reasons
+
+
+@torch.inference_mode()
+def _measure(
+    samples: Sequence[Sample], seeds: Mapping[str, Seed], tools: Tools, checks: Mapping[str, Check]
+) -> list[dict[str, Any]]:
+    """Rows of samples of one size."""
+    distinct = list(dict.fromkeys(sample.seed for sample in samples))
+    parents = seed_batch([seeds[key] for key in distinct], dict(tools.classes), tools.device)
+    parents = parents.take([distinct.index(sample.seed) for sample in samples])
+    pixels = pixels_to_tensor(np.stack([_decode(sample) for sample in samples]), tools.device)
+    batch = SampleBatch([sample.key for sample in samples], pixels, tools.encoder.images(pixels))
+    columns: dict[str, Array] = {"label": parents.labels.cpu().numpy()}
+    for check in checks.values():
+        columns |= check.measure(batch, parents)
+    return [
+        {"seed": sample.seed, "k": sample.k, "attempt": sample.attempt}
+        | {name: column[row] for name, column in columns.items()}
+        for row, sample in enumerate(samples)
+    ]
+
+
+def _decode(sample: Sample) -> Array:
+    """-> (h w 3) uint8."""
+    with Image.open(io.BytesIO(sample.image)) as image:
+        return np.array(image.convert("RGB"))

@@ -1,0 +1,96 @@
+"""What a run has come to: counts, shares, rates; as lines for people and as data for programs."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from gifcli import owed, pipeline
+from gifcli.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Counts of a run as it stands.
+
+    originals  seeds of train      generated  kept samples in the dataset      wanted  samples the ratio asks for
+    judged     samples that have a verdict; `rejected` by the check that rejected them
+    shortfall  label -> samples that are missing
+    rates      stage -> images/s in this invocation; `seconds` is the time of all stages together
+    """
+
+    output: str
+    originals: int
+    generated: int
+    wanted: int
+    judged: int
+    rejected: dict[str, int]
+    shortfall: dict[str, int]
+    failures: int
+    rates: dict[str, float]
+    seconds: float
+
+    @property
+    def kept_share(self) -> float:
+        """Of all judged samples, the share that passed."""
+        return 1 - sum(self.rejected.values()) / self.judged if self.judged else 0.0
+
+    def to_data(self) -> dict[str, object]:
+        """For `--json`."""
+        return {**asdict(self), "kept_share": round(self.kept_share, 4)}
+
+    def to_lines(self) -> list[str]:
+        """For people."""
+        total = self.originals + self.generated
+        lines = [
+            f"{self.originals} originals + {self.generated} generated = {total} images in {self.output}",
+            f"checks kept {self.kept_share:.0%} of {self.judged} samples{_listed(self.rejected, ' rejected: ')}",
+        ]
+        if self.rates:
+            rates = ", ".join(f"{stage} {rate:.1f}" for stage, rate in self.rates.items())
+            lines.append(f"images/s: {rates}; {self.seconds:.0f} s in all")
+        if self.shortfall:
+            missing = sum(self.shortfall.values())
+            lines.append(f"short of the ratio by {missing} of {self.wanted} samples{_listed(self.shortfall, ' class: ')}")
+        if self.failures:
+            lines.append(f"{self.failures} files could not be used; {self.output}/failures.jsonl says why")
+        return lines
+
+
+def summarise(run: Run, done: Sequence[pipeline.Done] = ()) -> Summary:
+    """Reads the state of a run; `done` is what was done just now."""
+    seeds = run.seeds()
+    targets = run.targets()
+    progress = owed.read_progress(run.store)
+    shortfall: Counter[str] = Counter()
+    generated = 0
+    for seed in seeds:
+        have = sum(progress.kept((seed.key, k)) is not None for k in range(targets[seed.key]))
+        generated += have
+        shortfall[seed.label] += targets[seed.key] - have
+    reasons = [reason for attempts in progress.verdicts.values() for reason in attempts.values()]
+    rejected = Counter(reason.partition(":")[0] for reason in reasons if reason is not None)
+    return Summary(
+        output=str(run.root),
+        originals=len(seeds),
+        generated=generated,
+        wanted=sum(targets.values()),
+        judged=len(reasons),
+        rejected=dict(sorted(rejected.items())),
+        shortfall={label: count for label, count in sorted(shortfall.items()) if count},
+        failures=len(pipeline.failures(run)),
+        rates=_rates(done),
+        seconds=round(sum(step.seconds for step in done), 3),
+    )
+
+
+def _rates(done: Sequence[pipeline.Done]) -> dict[str, float]:
+    images: Counter[str] = Counter()
+    seconds: Counter[str] = Counter()
+    for step in done:
+        images[step.stage] += step.images
+        seconds[step.stage] += step.seconds  # type: ignore[assignment] - Counter adds floats just as well
+    return {stage: round(images[stage] / seconds[stage], 2) for stage in images if seconds[stage]}
+
+
+def _listed(counts: dict[str, int], lead: str) -> str:
+    return f";{lead}{', '.join(f'{name} {count}' for name, count in counts.items())}" if counts else ""
