@@ -1,20 +1,32 @@
-"""A small real set, made once: crops of scikit-image pictures as five classes, encoded, with induced rules."""
+"""A small real set, made once: crops of scikit-image pictures as five classes, encoded, with induced rules.
 
+And an even smaller folder of them, with a finished run that tests copy.
+"""
+
+import hashlib
+import shutil
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from skimage import data
+
+from gifcli import session
 
 from gifcli.batches import SeedBatch, pixels_to_tensor, seed_batch
 from gifcli.checks import SampleBatch
+from gifcli.checks.fingerprints import perceptual_hash
 from gifcli.checks.seed_measures import SEED_MEASURES
 from gifcli.encoders.embedded import EmbeddedEncoder
 from gifcli.induce import induce
 from gifcli.priors import PriorSettings
 from gifcli.priors.classical import ClassicalPrior
 from gifcli.priors.classical.parameters import TOTAL
+from gifcli.recipe import Recipe, load_recipe
 from gifcli.records import Array, Seed
 from gifcli.rules import Rules
 from gifcli.stages import Tools
@@ -25,6 +37,82 @@ MakePair = Callable[[list[Array], list[Seed]], Pair]
 CLASSES = {name: name for name in ("brick", "cat", "coffee", "grass", "gravel")}
 CORNERS = ((0, 0), (0, 100), (60, 40), (60, 140), (100, 0), (100, 100))
 SIDE = 160
+
+TINY = {
+    "prior.name": "classical",
+    "ratio": 2,
+    "guidance.steps": 1,
+    "guidance.encoder_size": 64,
+    "run.shard_seeds": 2,
+}
+"""Settings under which twelve small images become thirty-six in a few seconds, over six shards a stage."""
+
+FLAGS = [flag for path, value in TINY.items() for flag in ("--set", f"{path}={value}")]
+"""The same as flags."""
+
+VOLATILE = frozenset([".gifcli/events.jsonl", ".gifcli/lock"])
+"""Files that hold times, or nothing."""
+
+
+def tiny(**changes: Any) -> Recipe:
+    """TINY as a recipe; in the names of `changes`, `__` stands for a dot."""
+    return load_recipe("", {**TINY, **{path.replace("__", "."): value for path, value in changes.items()}}, "test")
+
+
+def save_crops(folder: Path, label: str, count: int, side: int = 96, first: int = 0) -> list[Path]:
+    """Crops of a scikit-image picture as `folder/0.png`, ...; the same ones whenever it is asked."""
+    picture = getattr(data, label)()
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for i in range(first, first + count):
+        y, x = 100 * (i % 2) + 5 * (i // 4), 100 * (i // 2 % 2) + 7 * (i // 4)
+        paths.append(folder / f"{i}.png")
+        Image.fromarray(picture[y : y + side, x : x + side]).save(paths[-1])
+    return paths
+
+
+def tree(root: Path) -> dict[str, str]:
+    """Every file and folder below `root` but the volatile ones: path -> sha256, "" for a folder."""
+    paths = {path.relative_to(root).as_posix(): path for path in root.rglob("*")}
+    return {
+        name: hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        for name, path in sorted(paths.items())
+        if name not in VOLATILE
+    }
+
+
+def stamps(folder: Path) -> dict[str, int]:
+    """The time of the last change of every file below a folder."""
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of four small pictures; not to be written to."""
+    folder = tmp_path_factory.mktemp("source") / "photos"
+    for label in ("brick", "cat", "coffee"):
+        save_crops(folder / label, label, 4)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reference(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of `photos` under TINY that nothing interrupted; not to be written to."""
+    root = tmp_path_factory.mktemp("reference") / "out"
+    session.expand(photos, root, tiny())
+    return root
+
+
+@pytest.fixture
+def finished(reference: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run."""
+    return Path(shutil.copytree(reference, tmp_path / "out"))
+
+
+@pytest.fixture
+def own_photos(photos: Path, tmp_path: Path) -> Path:
+    """A copy of the source, with the same times, to be changed."""
+    return Path(shutil.copytree(photos, tmp_path / "photos"))
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +135,21 @@ def seeds(encoder: EmbeddedEncoder) -> list[Seed]:
             latent = np.zeros(TOTAL, np.float32)
             h, w = pixels.shape[:2]
             made.append(
-                Seed(f"{label}{i}", label, "train", f"{label}/{i}.png", "0" * 64, w, h, pixels, latent, feature, feature, measures)
+                Seed(
+                    key=f"{label}{i}",
+                    label=label,
+                    split="train",
+                    path=f"{label}/{i}.png",
+                    sha256="0" * 64,
+                    width=w,
+                    height=h,
+                    pixels=pixels,
+                    latent=latent,
+                    feature=feature,
+                    mirrored=feature,
+                    measures=measures,
+                    phash=int(perceptual_hash(pixels[None])[0]),
+                )
             )
     return made
 

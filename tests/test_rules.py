@@ -20,7 +20,9 @@ def make() -> Rules:
     features /= np.linalg.norm(features, axis=1, keepdims=True)
     labels = ["café", "- dash", "123"]
     names = [f"{labels[i // 4]}/{i}.jpg" for i in range(12)]
-    return induce(features, np.arange(12) // 4, labels, names, text=features[[0, 4, 8]], measures={"sharpness": np.arange(12)})
+    return induce(
+        features, np.arange(12) // 4, labels, names, text=features[[0, 4, 8]], measures={"sharpness": np.arange(12)}
+    )
 
 
 def test_a_round_trip_changes_nothing(tmp_path: Path) -> None:
@@ -85,4 +87,9 @@ def test_drift_is_the_distance_to_the_own_classs_nearest_prototype() -> None:
 def test_no_torch() -> None:
     code = "import sys, gifcli.rules, gifcli.induce; sys.exit('torch' in sys.modules)"
     path = str(Path(__file__).parents[1] / "src")
-    assert subprocess.run([sys.executable, "-c", f"import sys; sys.path.insert(0, {path!r}); {code}"], check=False).returncode == 0
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", f"import sys; sys.path.insert(0, {path!r}); {code}"], check=False
+        ).returncode
+        == 0
+    )

@@ -58,12 +58,12 @@ def seed_batch(seeds: list[Seed], classes: dict[str, str], device: str) -> SeedB
     )
 
 
-def pixels_to_tensor(pixels: np.ndarray, device: str = "cpu") -> Tensor:  # type: ignore[type-arg]
+def pixels_to_tensor(pixels: np.ndarray, device: str = "cpu") -> Tensor:
     """(b h w 3) uint8 -> (b 3 h w) float32 in [-1, 1]."""
     return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def tensor_to_pixels(images: Tensor) -> np.ndarray:  # type: ignore[type-arg]
+def tensor_to_pixels(images: Tensor) -> np.ndarray:
     """(b 3 h w) in [-1, 1], clipped -> (b h w 3) uint8."""
     levels = ((images.detach().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()

@@ -45,7 +45,11 @@ SETTINGS: dict[str, Setting] = {
     "strength": ("prior.strength", float, "How far from the seed, 0 to 1."),
     "steps": ("prior.steps", int, "Denoising steps."),
     "guidance-scale": ("prior.guidance_scale", float, "Classifier-free guidance scale; 1 = off."),
-    "encoder": ("encoder.name", str, "What guides and checks look through: embedded, or open_clip's ARCH:TAG or ARCH:FILE."),
+    "encoder": (
+        "encoder.name",
+        str,
+        "What guides and checks look through: embedded, or open_clip's ARCH:TAG or ARCH:FILE.",
+    ),
     "image-format": ("image.format", str, "jpg, png or webp."),
     "quality": ("image.quality", int, "Of jpg and webp, 1 to 100."),
     "size": ("image.size", int, "Short side of generated images in pixels."),
@@ -60,7 +64,9 @@ SETTINGS: dict[str, Setting] = {
 Source = Annotated[Path, typer.Argument(metavar="SOURCE", help="Folder with one subfolder of images for each class.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder, as made by gif expand or gif extract.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Run folder; default <source>-<ratio>.")]
-RecipeName = Annotated[str | None, typer.Option("-r", "--recipe", help="Recipe file, or a shipped one: gif recipes list.")]
+RecipeName = Annotated[
+    str | None, typer.Option("-r", "--recipe", help="Recipe file, or a shipped one: gif recipes list.")
+]
 Sets = Annotated[list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Any setting of the recipe.")]
 IfExists = Annotated[str, typer.Option(help="resume, extend, overwrite or error.", envvar="GIF_IF_EXISTS")]
 RedoStage = Annotated[str | None, typer.Option("--redo", metavar="STAGE", help="Do this stage and all after it again.")]
@@ -89,7 +95,8 @@ def settings(function: Callable[..., None]) -> Callable[..., None]:
     own = [p for p in inspect.signature(function).parameters.values() if p.name != "overrides"]
     flags = [_flag(name, kind, text) for name, (_, kind, text) in SETTINGS.items()]
     sets = inspect.Parameter("sets", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Sets)
-    command.__signature__ = inspect.Signature([*own, *flags, sets])  # type: ignore[attr-defined] - typer reads it
+    signature = inspect.Signature([*own, *flags, sets])
+    command.__signature__ = signature  # type: ignore[attr-defined]
     command.__annotations__ = {}
     command.__name__, command.__doc__ = function.__name__, function.__doc__
     return command
@@ -206,14 +213,18 @@ def _stage_command(stage: str, text: str, example: str) -> None:
 
 _stage_command("optimize", "Stage 2: guided perturbations of each seed's latent.", "gif optimize photos-5x")
 _stage_command("generate", "Stage 3: sample the images that are owed.", "gif generate photos-5x --batch-size 8")
-_stage_command("filter", "Stage 4: check every image; keep it, or say why not.", "gif filter photos-5x --set checks.label.quantile=0.1")
+_stage_command(
+    "filter",
+    "Stage 4: check every image; keep it, or say why not.",
+    "gif filter photos-5x --set checks.label.quantile=0.1",
+)
 _stage_command("export", "Stage 5: write the dataset, manifest, card and report.", "gif export photos-5x")
 
 
 @app.command(epilog="Example: gif status photos-5x --json")
 def status(folder: RunFolder, as_json: Json = False) -> None:
     """Say how far a run is, and what is owed."""
-    from gifcli.inspect import run_status
+    from gifcli.status import run_status
 
     _say(as_json)
     state = run_status(folder)
@@ -223,7 +234,7 @@ def status(folder: RunFolder, as_json: Json = False) -> None:
 @app.command(epilog="Example: gif doctor")
 def doctor(as_json: Json = False) -> None:
     """Say what this machine offers: device, dtype and why, versions, models, disk."""
-    from gifcli.inspect import diagnose
+    from gifcli.doctor import diagnose
 
     _say(as_json)
     report = diagnose()
@@ -266,7 +277,7 @@ def recipes_copy(name: str, target: Annotated[Path | None, typer.Argument()] = N
 @models_app.command("list", epilog="Example: gif models list")
 def models_list(as_json: Json = False) -> None:
     """List the priors and encoders that are ready on this machine."""
-    from gifcli.inspect import models_present
+    from gifcli.doctor import models_present
 
     _say(as_json)
     rows = models_present()
@@ -299,9 +310,9 @@ def _run_app() -> int:
         return _interrupted(143)
     except BrokenPipeError:
         raise
-    except click_error as error:
-        return _usage(error)
     except Exception as error:
+        if isinstance(error, click_error):
+            return _usage(error)
         if _console.verbose:
             raise
         _console.error(f"a bug in gif: {type(error).__name__}: {error}; run again with -v for the traceback", 1)
@@ -350,7 +361,7 @@ def _options(if_exists: str, redo: str | None, refresh_rules: bool) -> Any:
     return Options(if_exists, redo, refresh_rules)
 
 
-def _expand(  # noqa: PLR0913 - what two commands share
+def _expand(
     source: Path,
     output: Path | None,
     recipe: str | None,

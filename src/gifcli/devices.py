@@ -46,7 +46,7 @@ def choose_device(wanted: str, dtype: str) -> Device:
         )
     if device.type not in {"cpu", "cuda"}:
         raise UsageError(f"--device: expected auto, cpu or cuda:N, found {wanted!r}")
-    fast, why = (_cuda_dtype(device.index or 0) if device.type == "cuda" else _cpu_dtype())
+    fast, why = _cuda_dtype(device.index or 0) if device.type == "cuda" else _cpu_dtype()
     return Device(name, fast, why) if dtype == "auto" else Device(name, dtype, "as asked")
 
 
@@ -62,9 +62,9 @@ def _cuda_dtype(index: int) -> tuple[str, str]:
 def _cpu_dtype() -> tuple[str, str]:
     import torch
 
-    if torch.cpu._is_amx_tile_supported():
+    if torch.cpu._is_amx_tile_supported():  # noqa: SLF001 - torch has no public name for it yet
         return "bfloat16", "the CPU has AMX tiles"
-    if torch.cpu._is_avx512_bf16_supported() and _cpu_vendor() == "AuthenticAMD":
+    if torch.cpu._is_avx512_bf16_supported() and _cpu_vendor() == "AuthenticAMD":  # noqa: SLF001
         return "bfloat16", "the CPU is an AMD with AVX512_BF16 (measured about twice as fast as float32)"
     return "float32", "the CPU has no fast bf16"
 

@@ -10,8 +10,8 @@ from gifcli.formats import Count, DatasetInfo, Item, Model, make_format
 from gifcli.formats.ledger import FileLedger
 from gifcli.models import encoder_card, prior_card, revision
 from gifcli.owed import Progress, judging_order
-from gifcli.records import Sample, Source
 from gifcli.recipe import dump_recipe
+from gifcli.records import Sample, Source
 from gifcli.run import CHECKED, EXPORT, LEDGER, Run
 from gifcli.shards import ShardId, digest, free_room, write_atomic
 from gifcli.stages.export import original_item, sample_item, sample_row

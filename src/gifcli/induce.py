@@ -55,6 +55,7 @@ def induce(  # noqa: PLR0913 - data goes by position, each setting by name
 
     Raises:
         UsageError: `kind` is unknown, or is "text" and there are no text features.
+
     """
     if kind not in ("auto", "prototype", "text") or (kind == "text" and text is None):
         found = f"{kind!r}, with an encoder without text" if kind == "text" else repr(kind)

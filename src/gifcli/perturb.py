@@ -23,6 +23,7 @@ def noise_shape(f_shape: Sequence[int], granularity: str) -> tuple[int, ...]:
 
     Raises:
         UsageError: no granularity has that name, or the latent has no such axis.
+
     """
     shape = tuple(f_shape)
     match granularity, len(shape):

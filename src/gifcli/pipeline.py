@@ -104,7 +104,9 @@ def failures(run: Run) -> list[tuple[str, str]]:
 
 def _need_rules(run: Run) -> None:
     if run.store.load(RULES) is None:
-        raise UsageError(f"{run.root}: its seeds are not extracted yet; first run: gif extract {run.source} -o {run.root}")
+        raise UsageError(
+            f"{run.root}: its seeds are not extracted yet; first run: gif extract {run.source} -o {run.root}"
+        )
 
 
 def _run_shards(run: Run, stage: str, jobs: Sequence[Job], images: int) -> Done:

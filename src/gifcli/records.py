@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -14,7 +13,7 @@ Scores = dict[str, float]
 class Source:
     """One usable file of the source folder, before its pixels are decoded.
 
-    `key` identifies the seed: the first 16 hex digits of sha256("<sha256>\\0<label>\\0<split>").
+    `key` identifies the seed: the first 16 hex digits of the sha256 of sha256, label and split, joined by zero bytes.
     """
 
     key: str

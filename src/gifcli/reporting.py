@@ -4,7 +4,6 @@ import io
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -45,7 +44,10 @@ def _report(run: Run, progress: Progress, targets: Mapping[str, int]) -> Report:
         facts=[
             ("prior", recipe.prior.name),
             ("encoder", recipe.encoder.name),
-            ("guidance", f"{recipe.guidance.steps} {recipe.guidance.optimizer} steps" if recipe.guidance.steps else "off"),
+            (
+                "guidance",
+                f"{recipe.guidance.steps} {recipe.guidance.optimizer} steps" if recipe.guidance.steps else "off",
+            ),
             ("random number", str(recipe.rng)),
         ],
         warnings=[*run.scan.warnings, *rules["notes"]],
@@ -113,13 +115,13 @@ def _attempts(progress: Progress) -> list[Attempt]:
 
 def _scores(run: Run) -> list[ScoreChange]:
     """Means over all noises of each guide's score, at the start and at the end."""
-    sums: Counter[Any] = Counter()
+    sums: defaultdict[tuple[str, str], float] = defaultdict(float)
     count = 0
     for shard in run.store.done("optimize"):
         for noise in packing.unpack_noises(run.store.read("optimize", shard, (".json",))):
             count += 1
             for when, scores in (("start", noise.scores_start), ("end", noise.scores_end)):
                 for name, value in scores.items():
-                    sums[name, when] += value  # type: ignore[assignment] - Counter adds floats just as well
+                    sums[name, when] += value
     names = dict.fromkeys(name for name, _ in sums)
     return [ScoreChange(name, sums[name, "start"] / count, sums[name, "end"] / count) for name in names]

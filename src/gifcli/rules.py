@@ -84,6 +84,7 @@ def parse(files: Mapping[str, bytes]) -> Rules:
 
     Raises:
         InputError: a file is missing or damaged.
+
     """
     try:
         arrays = load_arrays(files[ARRAYS])

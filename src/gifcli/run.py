@@ -171,7 +171,9 @@ def source_of(root: Path) -> Path:
     """
     state = ShardStore(root).load("run.json")
     if state is None:
-        raise UsageError(f"{root}: expected a run folder of gif (with {STATE} in it); make one with: gif extract SOURCE")
+        raise UsageError(
+            f"{root}: expected a run folder of gif (with {STATE} in it); make one with: gif extract SOURCE"
+        )
     return Path(state["source"])
 
 

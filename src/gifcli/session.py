@@ -33,7 +33,7 @@ class Access:
     reporter: Reporter = field(default_factory=Silent)
 
 
-def expand(source: Path, output: Path | None, recipe: Recipe, access: Access = Access()) -> Summary:  # noqa: B008
+def expand(source: Path, output: Path | None, recipe: Recipe, access: Access = Access()) -> Summary:
     """Turns a folder of labelled images into a bigger one: all five stages, or what is still owed of them.
 
     Raises:
@@ -45,7 +45,7 @@ def expand(source: Path, output: Path | None, recipe: Recipe, access: Access = A
         return summarise(run, done)
 
 
-def run_stage(stage: str, root: Path, overrides: dict[str, Any], access: Access = Access()) -> Summary:  # noqa: B008
+def run_stage(stage: str, root: Path, overrides: dict[str, Any], access: Access = Access()) -> Summary:
     """One stage of a run folder that exists, over what it owes."""
     stages: dict[str, Callable[[Run], pipeline.Done]] = {
         "optimize": pipeline.optimize,
@@ -59,7 +59,7 @@ def run_stage(stage: str, root: Path, overrides: dict[str, Any], access: Access 
         return summarise(run, [stages[stage](run)])
 
 
-def extract(source: Path, output: Path | None, recipe: Recipe, access: Access = Access()) -> Summary:  # noqa: B008
+def extract(source: Path, output: Path | None, recipe: Recipe, access: Access = Access()) -> Summary:
     """The first stage alone: a run folder with seeds and rules."""
     with opened(source, output or default_output(source, recipe), recipe, access) as run:
         return summarise(run, [pipeline.extract(run)])
@@ -118,5 +118,3 @@ def opened(source: Path, root: Path, recipe: Recipe, access: Access) -> Iterator
 def _export(run: Run) -> pipeline.Done:
     exporting.export(run)
     return pipeline.Done("export")
-
-

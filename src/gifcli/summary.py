@@ -1,6 +1,6 @@
 """What a run has come to: counts, shares, rates; as lines for people and as data for programs."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -50,7 +50,9 @@ class Summary:
             lines.append(f"images/s: {rates}; {self.seconds:.0f} s in all")
         if self.shortfall:
             missing = sum(self.shortfall.values())
-            lines.append(f"short of the ratio by {missing} of {self.wanted} samples{_listed(self.shortfall, ' class: ')}")
+            lines.append(
+                f"short of the ratio by {missing} of {self.wanted} samples{_listed(self.shortfall, ' class: ')}"
+            )
         if self.failures:
             lines.append(f"{self.failures} files could not be used; {self.output}/failures.jsonl says why")
         return lines
@@ -84,11 +86,11 @@ def summarise(run: Run, done: Sequence[pipeline.Done] = ()) -> Summary:
 
 
 def _rates(done: Sequence[pipeline.Done]) -> dict[str, float]:
-    images: Counter[str] = Counter()
-    seconds: Counter[str] = Counter()
+    images: defaultdict[str, int] = defaultdict(int)
+    seconds: defaultdict[str, float] = defaultdict(float)
     for step in done:
         images[step.stage] += step.images
-        seconds[step.stage] += step.seconds  # type: ignore[assignment] - Counter adds floats just as well
+        seconds[step.stage] += step.seconds
     return {stage: round(images[stage] / seconds[stage], 2) for stage in images if seconds[stage]}
 
 

@@ -44,7 +44,9 @@ def encoder(weights: Path) -> ClipEncoder:
 
 
 @pytest.mark.parametrize(("name", "box"), [("cat", None), ("coffee", (0, 0, 64, 64)), ("coffee", (10, 0, 130, 300))])
-def test_images_equal_open_clips_own(encoder: ClipEncoder, weights: Path, name: str, box: tuple[int, ...] | None) -> None:
+def test_images_equal_open_clips_own(
+    encoder: ClipEncoder, weights: Path, name: str, box: tuple[int, ...] | None
+) -> None:
     picture = Image.fromarray(getattr(data, name)())
     picture = picture.crop(box) if box else picture
     model, _, preprocess = open_clip.create_model_and_transforms(ARCH, pretrained=str(weights))

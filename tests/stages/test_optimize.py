@@ -10,6 +10,7 @@ from skimage import data
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
+from gifcli.ascent import Objective
 from gifcli.batches import SeedBatch, pixels_to_tensor, seed_batch
 from gifcli.encoders import Encoder
 from gifcli.encoders.embedded import EmbeddedEncoder
@@ -20,7 +21,7 @@ from gifcli.induce import induce
 from gifcli.noise import Slot, generator
 from gifcli.records import Noise, Seed
 from gifcli.stages import Tools
-from gifcli.stages.optimize import GuidanceSettings, Objective, Work, optimize
+from gifcli.stages.optimize import GuidanceSettings, Work, optimize
 
 SIDE, CELL = 64, 8
 CLASSES = {"coffee": "coffee", "cat": "cat", "brick": "brick"}
@@ -77,7 +78,9 @@ ALL = {"consistency": 1.0, "entropy": 1.0, "diversity": 1.0}
 WORK = [Work(seed("coffee"), 0, 3, 0), Work(seed("cat"), 0, 3, 0), Work(seed("coffee", 1), 1, 3, 1)]
 
 
-def run(settings: GuidanceSettings = SETTINGS, work: list[Work] = WORK, batch: int = 16, **weights: float) -> list[Noise]:
+def run(
+    settings: GuidanceSettings = SETTINGS, work: list[Work] = WORK, batch: int = 16, **weights: float
+) -> list[Noise]:
     return list(optimize(work, replace(tools(), batch_size=batch), guides(**weights), settings))
 
 
@@ -149,7 +152,9 @@ def test_siblings_in_parts_have_the_gradient_of_all_together() -> None:
 
 def test_consistency_goes_toward_the_true_label_not_the_guides_guess() -> None:
     coffee = seed("coffee")
-    right, wrong = (run(work=[Work(replace(coffee, label=label), 0, 2, 0)], consistency=1.0) for label in ("coffee", "cat"))
+    right, wrong = (
+        run(work=[Work(replace(coffee, label=label), 0, 2, 0)], consistency=1.0) for label in ("coffee", "cat")
+    )
     assert right[0].scores_start["consistency"] > wrong[0].scores_start["consistency"]
     assert total(wrong) > total(wrong, "scores_start")
     unknown = run(work=[Work(replace(coffee, label="new"), 0, 2, 0)], consistency=1.0)

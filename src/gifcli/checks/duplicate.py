@@ -32,7 +32,7 @@ class DuplicateCheck:
         self,
         rules: Rules,
         max_similarity: float | None = None,
-        max_hash_distance: int | None = None,  # noqa: ARG002
+        max_hash_distance: int | None = None,
     ) -> None:
         self.max_similarity = MAX_SIMILARITY if max_similarity is None else max_similarity
         self.max_hash_distance = MAX_HASH_DISTANCE if max_hash_distance is None else max_hash_distance

@@ -14,13 +14,15 @@ from gifcli.rules import Rules
 
 CLASSES_A_RANK = 10
 MAX_RANK = 5
+CLEAR = 0.5
+"""A label more probable than all others together is clear, however sure the classifier is of the seeds."""
 
 
 class LabelCheck:
     """Rejects a sample whose p(label), under the guide's classifier, is below `min_prob`.
 
     While `min_prob` is None it is the `quantile` of the seeds' own leave-one-out p(label), or the p(label) of the
-    sample's own seed where that is lower: a child needn't be clearer than its parent. A label among the `top_k` most
+    sample's own seed where that is lower (a child needn't be clearer than its parent), and 0.5 at most. A label among the `top_k` most
     probable saves the sample; while `top_k` is None, that is one place for every 10 classes, 5 at most, and none with a
     `min_prob` that was asked for. A label that is none of the rules' classes is not judged.
     """
@@ -49,7 +51,7 @@ class LabelCheck:
         return [
             f"label: p {p:.3f} < {limit:.3f}" if p < limit and rank >= self.top_k else None
             for p, rank, parent in zip(s["label_prob"], s["label_rank"], s["label_prob_seed"], strict=True)
-            for limit in [self.min_prob if self.strict else min(self.min_prob, parent)]
+            for limit in [self.min_prob if self.strict else min(self.min_prob, parent, CLEAR)]
         ]
 
     @torch.no_grad()

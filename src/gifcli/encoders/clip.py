@@ -22,10 +22,11 @@ class ClipEncoder:
 
     Raises:
         ModelMissingError: the model is unknown, not on this machine while offline, or broken.
+
     """
 
     def __init__(self, name: str, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> None:
-        import open_clip  # noqa: PLC0415 - seconds; only those who encode pay for it
+        import open_clip
 
         self.name = name
         self.device = torch.device(device)
@@ -53,7 +54,7 @@ class ClipEncoder:
         return normalize(each.mean(1), dim=-1)
 
     def _tokens(self, texts: list[str]) -> Tensor:
-        import open_clip  # noqa: PLC0415
+        import open_clip
 
         if self._tokenizer is None:
             try:
@@ -92,7 +93,7 @@ def prepare(images: Tensor, config: dict[str, Any]) -> Tensor:
 
 def _load(name: str) -> Any:
     """The open_clip model of that name, on the CPU."""
-    import open_clip  # noqa: PLC0415
+    import open_clip
 
     arch, _, weights = name.partition(":")
     if arch not in open_clip.list_models() or not weights:
@@ -103,13 +104,13 @@ def _load(name: str) -> Any:
         raise _missing(name, f"expected a file ending in {', '.join(SUFFIXES)}")
     try:
         return open_clip.create_model(arch, pretrained=weights, weights_only=True, require_pretrained=True)
-    except Exception as error:  # noqa: BLE001 - whatever a broken file makes open_clip raise
+    except Exception as error:
         raise _missing(name, str(error) or type(error).__name__) from error
 
 
 def _check_tag(name: str, arch: str, tag: str) -> None:
     """Raises unless open_clip knows the tag and, offline, takes it from the hub cache (its plain URLs ignore offline)."""
-    import open_clip  # noqa: PLC0415
+    import open_clip
 
     config = open_clip.get_pretrained_cfg(arch, tag)
     if not config:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from gifcli.batches import pixels_to_tensor, seed_batch
 from gifcli.checks import Check, SampleBatch, Table
-from gifcli.checks.fingerprints import perceptual_hash, sketch
+from gifcli.checks.fingerprints import sketch
 from gifcli.records import Array, Sample, Seed
 from gifcli.stages import Tools
 
@@ -41,14 +41,14 @@ def measure(
 
 
 def seed_rows(seeds: Sequence[Seed], classes: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """One row a seed for `Table.seeds`: key, label (index into `classes`, -1 = none), sketch and phash."""
+    """One row a seed for `Table.seeds`: key, label (index into `classes`, -1 = none), sketch and phash. Needs no pixels."""
     order = {label: i for i, label in enumerate(classes)}
     for seed in seeds:
         yield {
             "key": seed.key,
             "label": order.get(seed.label, -1),
             "sketch": sketch(torch.from_numpy(seed.feature[None]))[0],
-            "phash": perceptual_hash(seed.pixels[None])[0],
+            "phash": np.uint64(seed.phash),
         }
 
 

@@ -21,8 +21,8 @@ from gifcli.priors.classical.warp import warp
 LONG_SIDE = 1024
 SHORT_SIDE = 32
 PREVIEW = 160
-CHUNK_PIXELS = 2_000_000
-"""Pixels rendered at once: about 200 MB of intermediate results."""
+CHUNK_PIXELS = {"cpu": 262_144, "cuda": 8_000_000}
+"""Pixels rendered at once: what a CPU's cache holds (1.3 times as fast as a large batch), or what fills a GPU."""
 
 
 class ClassicalPrior:
@@ -61,7 +61,7 @@ class ClassicalPrior:
         """-> images (b 3 h w) in [-1, 1] at the seeds' working size; the condition has no say."""
         if steer is not None:
             raise UsageError("guidance.where: `during` needs a prior that denoises; the classical prior takes `before`")
-        rows = max(1, CHUNK_PIXELS // (seeds.pixels.shape[-2] * seeds.pixels.shape[-1]))
+        rows = max(1, CHUNK_PIXELS[self.device.type] // (seeds.pixels.shape[-2] * seeds.pixels.shape[-1]))
         chunks = [range(i, min(i + rows, len(seeds))) for i in range(0, len(seeds), rows)]
         return torch.cat([self._sample(f, seeds.pixels, noise, chunk) for chunk in chunks])
 

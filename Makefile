@@ -1,0 +1,42 @@
+# One word a job. `make demo` and `make test` set up everything they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO ?= .demo
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: setup demo test check format lint types bench train-embedded clean
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "gifcli needs Python 3.11 or newer; found " + sys.version.split()[0] + "; try: make setup PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/python examples/demo_photos.py $(DEMO)/photos
+	$(BIN)/gif expand $(DEMO)/photos --ratio 5x -o $(DEMO)/photos-5x --if-exists extend
+	@echo "Look at $(DEMO)/photos-5x/report/index.html, and train on $(DEMO)/photos-5x/train"
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup format lint types test
+
+format: setup
+	$(BIN)/ruff format --check .
+
+lint: setup
+	$(BIN)/ruff check .
+
+types: setup
+	$(BIN)/mypy
+
+bench: setup
+	$(BIN)/python benchmarks/stages.py
+
+clean:
+	rm -rf $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache

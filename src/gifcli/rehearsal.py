@@ -1,0 +1,152 @@
+"""`--dry-run`: the plan of a run, and what it would take, measured on a few of its own images in a temporary folder."""
+
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from gifcli import holdout, owed, pipeline
+from gifcli.plan import Plan, targets
+from gifcli.recipe import Recipe
+from gifcli.records import Source
+from gifcli.run import HOLDOUT, PLAN, Options, Reporter, open_run, prepare_output
+from gifcli.session import Silent, default_output
+from gifcli.shards import ShardStore
+from gifcli.source import scan
+
+IMAGES = 6
+SIBLINGS = 3
+LEAST_KEPT = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a run would do.
+
+    there    samples that an earlier run made already
+    seconds_an_image  by stage, measured just now on a few images
+    seconds  in all, with rejected samples made again;  disk_bytes likewise, the dataset and the state together
+    """
+
+    output: str
+    originals: int
+    generated: int
+    there: int
+    per_class: dict[str, int]
+    failures: int
+    seconds_an_image: dict[str, float]
+    seconds: float
+    disk_bytes: int
+    disk_free_bytes: int
+
+    def to_data(self) -> dict[str, object]:
+        """For `--json`."""
+        return asdict(self)
+
+    def to_lines(self) -> list[str]:
+        """For people."""
+        total = self.originals + self.generated
+        speeds = ", ".join(f"{stage} {seconds:.3f}" for stage, seconds in self.seconds_an_image.items())
+        smallest, largest = min(self.per_class.values()), max(self.per_class.values())
+        classes = f"{len(self.per_class)} classes of {smallest} to {largest} images in the end"
+        return [
+            f"{self.originals} originals + {self.generated} generated = {total} images in {self.output}; {classes}",
+            *([f"{self.there} of the generated ones are there already"] if self.there else []),
+            *([f"{self.failures} files cannot be used"] if self.failures else []),
+            f"seconds an image, measured here: {speeds}",
+            f"about {_duration(self.seconds)} and {self.disk_bytes / 1e6:.0f} MB; nothing was written",
+            f"disk: {self.disk_free_bytes / 1e9:.1f} GB free",
+        ]
+
+
+def rehearse(source: Path, output: Path | None, recipe: Recipe, reporter: Reporter) -> Forecast:
+    """Plans a run and measures a few of its images; writes nowhere but in a temporary folder that it removes.
+
+    Raises:
+        GifError: as the run itself would.
+    """
+    root = output or default_output(source, recipe)
+    prepare_output(root, source, Options())
+    found = scan(source, classes_file=Path(recipe.input.classes) if recipe.input.classes else None)
+    for warning in found.warnings:
+        reporter.warn(warning)
+    store = ShardStore(root)
+    planned = {planned.sha256 for planned in Plan.from_state(store.load(PLAN)).sources}
+    aside = holdout.choose(found.sources, recipe.input.holdout, store.load(HOLDOUT) or [], planned)
+    train = [image for image in holdout.split_off(found.sources, aside) if image.split == "train"]
+    goal = targets(train, recipe)
+    progress = owed.read_progress(store)
+    there = sum(progress.kept((key, k)) is not None for key, count in goal.items() for k in range(count))
+    reporter.say(f"measuring on {min(IMAGES, len(train))} of {len(train)} images ...")
+    with tempfile.TemporaryDirectory(prefix="gif-") as folder:
+        speeds, kept, sizes = _measure(source, _some(train), Path(folder), recipe)
+    samples = sum(goal.values()) - there
+    made = samples / max(kept, LEAST_KEPT)
+    seconds = speeds["extract"] * len(train) + made * sum(s for stage, s in speeds.items() if stage != "extract")
+    disk = sum(image.size for image in train) + sizes["seed"] * len(train) + sizes["sample"] * made * 2
+    per_class = Counter(image.label for image in train for _ in range(1 + goal[image.key]))
+    return Forecast(
+        output=str(root),
+        originals=len(train),
+        generated=sum(goal.values()),
+        there=there,
+        per_class=dict(sorted(per_class.items())),
+        failures=len(found.failures),
+        seconds_an_image={stage: round(value, 4) for stage, value in speeds.items()},
+        seconds=round(seconds, 1),
+        disk_bytes=round(disk),
+        disk_free_bytes=shutil.disk_usage(_existing(root)).free,
+    )
+
+
+def _some(train: Sequence[Source]) -> list[Source]:
+    """A few images, spread over the folder."""
+    count = min(IMAGES, len(train))
+    return [train[i * len(train) // count] for i in range(count)]
+
+
+def _measure(
+    source: Path, images: Sequence[Source], folder: Path, recipe: Recipe
+) -> tuple[dict[str, float], float, dict[str, float]]:
+    """Runs the stages on copies of a few images -> seconds an image by stage, share kept, bytes a seed and a sample."""
+    few = folder / "few"
+    for image in images:
+        target = few / image.label / Path(image.path).name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / image.path, target)
+    alone = {"holdout": 0.0, "limit": None, "classes": None}
+    changes = {"ratio": SIBLINGS, "per_class": None, "balance": False, "max_attempts": 1}
+    small = recipe.model_copy(update={**changes, "input": recipe.input.model_copy(update=alone)})
+    store = ShardStore(folder / "run")
+    stages = (pipeline.extract, pipeline.optimize, pipeline.generate, pipeline.filter_samples)
+    with store.lock():
+        run = open_run(store, few, small, Options(), Silent())
+        pipeline.extract(run)  # loads the models, which counts for nothing in a long run
+        store.clear("extract")
+        done = [stage(run) for stage in stages]
+        progress = owed.read_progress(store)
+    speeds = {step.stage: step.seconds / max(step.images, 1) for step in done}
+    verdicts = [reason for slot in progress.verdicts.values() for reason in slot.values()]
+    kept = sum(reason is None for reason in verdicts) / max(len(verdicts), 1)
+    sizes = {
+        name: _bytes(store, stages) for name, stages in (("seed", ["extract"]), ("sample", ["optimize", "generate"]))
+    }
+    return speeds, kept, {"seed": sizes["seed"] / len(images), "sample": sizes["sample"] / max(len(verdicts), 1)}
+
+
+def _bytes(store: ShardStore, stages: Sequence[str]) -> int:
+    return sum(mark["size"] for stage in stages for mark in store.done(stage).values())
+
+
+def _existing(path: Path) -> Path:
+    """The path itself, or the nearest folder above it that exists."""
+    path = path.resolve()
+    return next(folder for folder in (path, *path.parents) if folder.exists())
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

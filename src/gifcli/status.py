@@ -1,0 +1,90 @@
+"""How far a run is: read from its state, without the lock and without the source."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from gifcli import owed
+from gifcli.plan import Plan, targets
+from gifcli.recipe import read_recipe
+from gifcli.run import EXPORT, PLAN, source_of
+from gifcli.shards import FOLDERS, ShardStore
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A run as its state tells it.
+
+    shards     stage -> shards done
+    wanted     samples the ratio asks for; `kept` are there, `owed` can still be made, `given_up` had all their attempts
+    shortfall  label -> samples that are not there yet
+    exported   whether the dataset was written since the last change
+    """
+
+    run: str
+    source: str
+    images: int
+    originals: int
+    shards: dict[str, int]
+    wanted: int
+    kept: int
+    owed: int
+    given_up: int
+    shortfall: dict[str, int]
+    exported: bool
+
+    def to_data(self) -> dict[str, object]:
+        """For `--json`."""
+        return asdict(self)
+
+    def to_lines(self) -> list[str]:
+        """For people."""
+        shards = ", ".join(f"{stage} {count}" for stage, count in self.shards.items())
+        lines = [
+            f"{self.run}: {self.originals} originals of {self.images} planned images in {self.source}",
+            f"samples: {self.kept} of {self.wanted} kept, {self.owed} owed, {self.given_up} given up",
+            f"shards done: {shards}; dataset {'written' if self.exported else 'not written yet'}",
+        ]
+        if self.shortfall:
+            lines.append("missing: " + ", ".join(f"{label} {count}" for label, count in self.shortfall.items()))
+        if self.owed or not self.exported:
+            lines.append(f"next: gif expand {self.source} -o {self.run} -r {self.run}/recipe.yaml")
+        return lines
+
+
+def run_status(root: Path) -> Status:
+    """Reads a run folder.
+
+    Raises:
+        UsageError: that is not a run folder.
+    """
+    source = source_of(root)
+    store = ShardStore(root)
+    recipe = read_recipe(root / "recipe.yaml", {})
+    plan = Plan.from_state(store.load(PLAN))
+    marks = store.done("extract")
+    extracted = {key for mark in marks.values() for key in mark["seeds"]}
+    seeds = [planned for planned in plan.sources if planned.key in extracted]
+    goal = targets(seeds, recipe)
+    progress = owed.read_progress(store)
+    slots = [(seed, k) for seed in seeds for k in range(goal[seed.key])]
+    missing = [(seed, k) for seed, k in slots if progress.kept((seed.key, k)) is None]
+    open_ = [slot for slot in missing if not _given_up(progress, (slot[0].key, slot[1]), recipe.max_attempts)]
+    return Status(
+        run=str(root),
+        source=str(source),
+        images=len(plan.sources),
+        originals=len(seeds),
+        shards={stage: len(store.done(stage)) for stage in FOLDERS},
+        wanted=len(slots),
+        kept=len(slots) - len(missing),
+        owed=len(open_),
+        given_up=len(missing) - len(open_),
+        shortfall=dict(sorted(Counter(seed.label for seed, _ in missing).items())),
+        exported=store.load(EXPORT) is not None,
+    )
+
+
+def _given_up(progress: owed.Progress, slot: owed.SlotKey, max_attempts: int) -> bool:
+    judged = not progress.sampled[slot] - set(progress.verdicts[slot])
+    return judged and progress.owed(slot, max_attempts) is None

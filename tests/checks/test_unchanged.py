@@ -1,0 +1,32 @@
+"""A seed saved once more is no new image; a crop of it is."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gifcli.checks import Table
+from gifcli.checks.unchanged import UnchangedCheck
+
+
+def resaved(pixels):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=95)
+    return np.array(Image.open(buffer))
+
+
+def cropped(pixels):
+    return np.array(Image.fromarray(pixels).crop((20, 20, 140, 140)).resize((160, 160), Image.Resampling.LANCZOS))
+
+
+@pytest.mark.parametrize("label", ["brick", "cat", "coffee", "grass", "gravel"])
+def test_rejects_copies_only(rules, seeds, make_pair, label):
+    seed = next(seed for seed in seeds if seed.label == label)
+    check = UnchangedCheck(rules)
+    columns = check.measure(*make_pair([seed.pixels, resaved(seed.pixels), cropped(seed.pixels)], [seed] * 3))
+    same, saved, crop = check.judge(Table(columns, {}))
+    assert same == "unchanged: similarity 1.000 > 0.960"
+    assert saved is not None
+    assert crop is None
+    assert UnchangedCheck(rules, max_similarity=1.1).judge(Table(columns, {})) == [None] * 3
