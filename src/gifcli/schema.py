@@ -192,7 +192,7 @@ class Recipe(Section):
     guidance: GuidanceSection = GuidanceSection()
     guides: list[GuideSection] = [
         GuideSection(name="consistency"),
-        GuideSection(name="entropy", weight=0.5),
+        GuideSection(name="entropy", weight=0.2),
         GuideSection(name="diversity"),
     ]
     checks: ChecksSection = ChecksSection()
