@@ -26,9 +26,10 @@ from gifcli.induce import induce
 from gifcli.priors import PriorSettings
 from gifcli.priors.classical import ClassicalPrior
 from gifcli.priors.classical.parameters import TOTAL
-from gifcli.recipe import Recipe, load_recipe
+from gifcli.recipe import load_recipe
 from gifcli.records import Array, Seed
 from gifcli.rules import Rules
+from gifcli.schema import Recipe
 from gifcli.stages import Tools
 
 Pair = tuple[SampleBatch, SeedBatch]

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 import copy
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +137,12 @@ class Trainer:
         self.unet.to(self.device, memory_format=layout)
         if self.device.type == "cpu":
             small_convolutions(self.unet)
-        self.average, self.optimizer = Average(self.unet), Muon(self.unet, args.lr, smallest=32)
+        self.average, self.optimizer = Average(self.unet, 0.997), Muon(self.unet, args.lr, smallest=32)
+        self.threads = args.threads if self.device.type == "cpu" else 1
+        self.map: Callable[..., Iterable[Any]] = map
+        if self.threads > 1:
+            torch.set_num_threads(1)
+            self.map = self.optimizer.map = ThreadPoolExecutor(self.threads).map
         self.step, spent = 0, 0.0
         if state:
             self.unet.load_state_dict(state["model"])
@@ -162,7 +169,7 @@ class Trainer:
         """Latents, times, noise and condition vectors of one step."""
         if size not in self.data:
             self.data[size] = Latents(self.args.crops, size, self.device)
-        z, features, sides = self.data[size].draw(self.args.batch if size == 64 else self.args.batch // 3, self.rng)
+        z, features, sides = self.data[size].draw(self.args.batch if size == 64 else self.args.batch // 4, self.rng)
         features = dropped(perturbed(features, 0.3), 0.12)
         labels = condition(features, sides, torch.full_like(sides, size))
         return z, times(len(z), self.device), torch.randn_like(z), labels
@@ -172,14 +179,20 @@ class Trainer:
         z, t, noise, labels = self.batch(self.size())
         for group in self.optimizer.param_groups:
             group["lr"] = self.args.lr * self.clock.factor()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.args.bf16):
-            loss = velocity_loss(self.run, z, t, noise, labels)
-        loss.backward()
+        parts = zip(*(column.chunk(self.threads) for column in (z, t, noise, labels)), strict=True)
+        loss = sum(self.map(lambda part: self.backward(part, len(part[0]) / len(z)), parts))
         torch.nn.utils.clip_grad_norm_(self.unet.parameters(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.step += 1
         self.average.update(self.unet, self.step)
+        return loss
+
+    def backward(self, part: tuple[Tensor, ...], share: float) -> float:
+        """Add one part's gradient; its share of the loss. Parts may run side by side: autograd adds under a lock."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.args.bf16):
+            loss = share * velocity_loss(self.run, *part)
+        loss.backward()
         return loss.item()
 
     @torch.no_grad()
@@ -221,6 +234,8 @@ def train(args: argparse.Namespace) -> None:
     while not trainer.clock.done and trainer.step < first + args.steps:
         size = trainer.size()
         losses[size].append(trainer.train_step())
+        if trainer.step == first + 5:
+            print(f"five steps: {trainer.clock.spent - exported:.1f} s", flush=True)
         if trainer.step % args.every == 0:
             figures = " ".join(
                 f"{s}px {np.mean(found):.4f} held out {trainer.held_out_loss(s):.4f}"
@@ -254,11 +269,12 @@ def main() -> None:
     parser.add_argument(
         "--decay-from", type=float, default=0.5, help="share of the time before the learning rate falls"
     )
-    parser.add_argument("--batch", type=int, default=192, help="at 64 px; a third of it at 128 px")
+    parser.add_argument("--batch", type=int, default=256, help="at 64 px; a quarter of it at 128 px")
     parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--widths", type=int, nargs="+", default=[96, 192, 288])
+    parser.add_argument("--widths", type=int, nargs="+", default=[64, 160, 224])
     parser.add_argument("--layers", type=int, default=1)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=2, help="on a CPU: parts of a batch side by side, a core each")
     parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--every", type=int, default=100)
     train(parser.parse_args())

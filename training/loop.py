@@ -6,7 +6,7 @@ import copy
 import math
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ class Muon(torch.optim.Optimizer):
     """
 
     def __init__(self, model: nn.Module, lr: float, weight_decay: float = 0.01, smallest: int = 16) -> None:
+        self.map: Callable[..., Iterable[Any]] = (
+            map  # a thread pool's map lets single-threaded updates run side by side
+        )
         trained = [p for p in model.parameters() if p.requires_grad]
         matrices = [p for p in trained if p.ndim >= 2 and min(len(p), p[0].numel()) >= smallest]
         rest = [p for p in trained if not (p.ndim >= 2 and min(len(p), p[0].numel()) >= smallest)]
@@ -29,11 +32,13 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    p.mul_(1 - group["lr"] * group["weight_decay"])
-                    p.sub_(group["lr"] * (self._muon(p) if group["muon"] else self._adam(p)))
+        updates = [(group, p) for group in self.param_groups for p in group["params"] if p.grad is not None]
+        list(self.map(lambda update: self._update(*update), updates))
+
+    @torch.no_grad()
+    def _update(self, group: dict[str, Any], p: Tensor) -> None:
+        p.mul_(1 - group["lr"] * group["weight_decay"])
+        p.sub_(group["lr"] * (self._muon(p) if group["muon"] else self._adam(p)))
 
     def _muon(self, p: Tensor) -> Tensor:
         state = self.state[p]
@@ -52,7 +57,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(g: Tensor) -> Tensor:
-    """The nearest semi-orthogonal matrix, roughly: five Newton-Schulz steps with Jordan's coefficients, in bf16."""
+    """The nearest semi-orthogonal matrix, roughly: four Newton-Schulz steps with Jordan's coefficients, in bf16."""
     x = g.bfloat16()
     x = x.T if len(g) > g.shape[1] else x
     x = x / (x.norm() + 1e-7)
@@ -60,7 +65,6 @@ def orthogonal(g: Tensor) -> Tensor:
         (4.0848, -6.8946, 2.927),
         (3.9505, -6.3029, 2.6377),
         (3.7418, -5.5913, 2.3037),
-        (2.8769, -3.1427, 1.2046),
         (2.8366, -3.0525, 1.2012),
     ]:
         s = x @ x.T

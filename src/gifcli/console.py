@@ -19,6 +19,7 @@ class Console:
         self.quiet = quiet
         self.verbose = verbose
         self._progress: _Progress | None = None
+        self._answered = False
 
     def say(self, text: str) -> None:
         """One line of news."""
@@ -35,13 +36,14 @@ class Console:
         self._talk(f"warning: {text}")
 
     def error(self, text: str, exit_code: int) -> None:
-        """Why nothing more will happen."""
+        """Why it ends with this exit code; with `as_json`, also the document, unless the result was printed before."""
         self._talk(f"error: {text}")
-        if self.as_json:
+        if self.as_json and not self._answered:
             self._print(json.dumps({"error": text, "exit_code": exit_code}, ensure_ascii=False))
 
     def result(self, lines: list[str], data: Any) -> None:
         """What the command was run for: text for people, or the same as JSON."""
+        self._answered = True
         self._print(json.dumps(data, indent=2, ensure_ascii=False) if self.as_json else "\n".join(lines))
 
     def start(self, stage: str, total: int) -> None:

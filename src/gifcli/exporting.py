@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from gifcli import judging, owed, packing, pipeline
 from gifcli.formats import Count, DatasetInfo, Item, Model, make_format
 from gifcli.formats.ledger import FileLedger
+from gifcli.marks import has_gps
 from gifcli.models import encoder_card, prior_card, revision
 from gifcli.owed import Progress, judging_order
 from gifcli.recipe import dump_recipe
@@ -74,17 +76,25 @@ def _write(exported: Exported) -> None:
 
     run = exported.run
     counts: dict[str, dict[str, Count]] = {}
+    located: list[str] = []
     info = _info(exported, counts)
     with FileLedger(run.store.state / LEDGER) as ledger:
-        files = make_format(run.recipe.export.to).write(_counted(_items(exported), counts), run.root, info, ledger)
+        items = _counted(_items(exported, located), counts)
+        files = make_format(run.recipe.export.to).write(items, run.root, info, ledger)
+    if located:
+        run.reporter.warn(f"originals that carry a GPS position, copied as they are: {len(located)}, such as {located[0]}")
     write_manifest(_rows(exported, iter(files)), run.root / "manifest.parquet", exported.label_ids, _scores(run))
     write_card(run.root, info)
     write_run_report(run, exported.progress, exported.targets)
 
 
-def _items(exported: Exported) -> Iterator[Item]:
-    """Originals of all splits, then the kept samples."""
-    yield from _originals(exported)
+def _items(exported: Exported, located: list[str]) -> Iterator[Item]:
+    """Originals of all splits, then the kept samples; `located` gets the originals that carry a GPS position."""
+    for item in _originals(exported):
+        data = item.load()
+        if has_gps(data):
+            located.append(str(item.row["parent_path"]))
+        yield replace(item, load=partial(bytes, data))
     for sample, row in _samples(exported):
         if row["verdict"] == "kept":
             yield sample_item(sample, exported.seeds[sample.seed], row["label_id"], row)

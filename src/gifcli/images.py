@@ -6,6 +6,7 @@ import os
 import stat
 import threading
 import warnings
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -23,6 +24,7 @@ from gifcli.errors import InputError
 
 Pixels = NDArray[np.uint8]
 Size = tuple[int, int]
+Near = Callable[[int, int], Size]
 
 MAX_PIXELS = 178_956_970
 """Pillow's own hard limit, which only a change of its process-wide setting would lift. It admits every camera but some
@@ -63,10 +65,10 @@ class Picture:
     notes: list[str]
 
 
-def read(path: Path, *, max_pixels: int = MAX_PIXELS, near: Size | None = None) -> Picture:
+def read(path: Path, *, max_pixels: int = MAX_PIXELS, near: Near | None = None) -> Picture:
     """Decodes one image file; safe to call from several threads.
 
-    `near` (w, h): a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, with neither side below `near`.
+    `near` (w, h of the image) -> (w, h): a JPEG may be decoded at 1/2, 1/4 or 1/8, with neither side below that.
 
     Raises:
         InputError: the reason, in a few words, why the file is no image that can be used.
@@ -114,13 +116,14 @@ def _open(path: Path) -> BinaryIO:
     return Path(path).open("rb")
 
 
-def _decode(file: BinaryIO, max_pixels: int, near: Size | None) -> Picture:
+def _decode(file: BinaryIO, max_pixels: int, near: Near | None) -> Picture:
     with Image.open(file, formats=_formats()) as image:
         _refuse_bomb(image.size, max_pixels)
         width, height = image.size
         if near and image.format in ("JPEG", "MPO"):
-            w, h = near if _orientation(image) < 5 else near[::-1]
-            image.draft(None, (max(w, 1), max(h, 1)))
+            turned = _orientation(image) >= 5
+            size = near(height, width)[::-1] if turned else near(width, height)
+            image.draft(None, size)
         with _one_large if image.width * image.height > LARGE else nullcontext():
             image.load()
             orientation = _orientation(image)

@@ -14,6 +14,20 @@ from gifcli.schema import Recipe, Section
 
 __all__ = ["Recipe", "dump_recipe", "flatten", "load_recipe", "parse_assignments", "read_recipe"]
 
+AUTO = "literal['auto']"
+"""What pydantic calls the other half of "a number or auto"; one line for both is enough."""
+
+KINDS = {
+    "bool": "true or false",
+    "dict": "a section",
+    "float": "a number",
+    "int": "a whole number",
+    "list": "a list",
+    "model": "a section",
+    "string": "a text",
+}
+"""First word of a pydantic error type -> what is expected, as a person says it."""
+
 
 def load_recipe(text: str, overrides: Mapping[str, Any], where: str) -> Recipe:
     """YAML text plus overrides (`path -> value`, e.g. `guides[0].weight`) -> a valid recipe.
@@ -31,7 +45,7 @@ def load_recipe(text: str, overrides: Mapping[str, Any], where: str) -> Recipe:
     try:
         recipe = Recipe.model_validate(data)
     except ValidationError as error:
-        problems += [_describe(problem) for problem in error.errors()]
+        problems += [_describe(problem) for problem in error.errors() if problem["loc"][-1:] != (AUTO,)]
     if problems:
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise RecipeError("\n  ".join([f"{where} has {count}", *problems]))
@@ -118,22 +132,23 @@ def _default_at(steps: list[str | int]) -> Any:
 
 def _describe(problem: Any) -> str:
     """One line for one pydantic error, in our words."""
-    location = [step for step in problem["loc"] if step not in {"literal['auto']", "float", "int", "bool"}]
+    location = [step for step in problem["loc"] if step not in {"float", "int", "bool"}]
     path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location).lstrip(".")
     found = problem.get("input")
     match problem["type"]:
         case "extra_forbidden":
             return f"{path}: unknown setting{_did_you_mean(location)}"
-        case "missing":
-            return f"{path}: this setting is needed"
         case "value_error":
             message = str(problem["ctx"]["error"])
             return f"{path}: {message}" if path else message
         case "literal_error":
             return f"{path}: expected {problem['ctx']['expected']}; found {found!r}"
+        case kind if kind.partition("_")[0] in KINDS:
+            auto = " or auto" if len(location) < len(problem["loc"]) else ""
+            return f"{path}: expected {KINDS[kind.partition('_')[0]]}{auto}; found {found!r}"
         case _:
             message = problem["msg"][0].lower() + problem["msg"][1:]
-            return f"{path}: {message.replace('input should be', 'expected')}, found {found!r}"
+            return f"{path}: {message.replace('input should be', 'expected')}; found {found!r}"
 
 
 def _did_you_mean(location: list[str | int]) -> str:

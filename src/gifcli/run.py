@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from gifcli import holdout, settings
 from gifcli.errors import InputError, UsageError
 from gifcli.formats.ledger import FileLedger
+from gifcli.owed import VERDICTS
 from gifcli.plan import Plan, targets
 from gifcli.recipe import Recipe, dump_recipe
 from gifcli.records import Source
@@ -141,24 +142,23 @@ def open_run(store: ShardStore, source: Path, recipe: Recipe, options: Options, 
         UsageError: a setting differs from the one that finished shards were made with.
         InputError: the source cannot be used.
     """
+    found = scan(source, classes_file=_classes_file(recipe), known=store.load(CACHE) or {})
     if options.if_exists == "overwrite":
         _empty(store)
-    stored = store.load(SETTINGS) or {}
-    cache = store.load(CACHE) or {}
-    found = scan(source, classes_file=_classes_file(recipe), known=cache)
+    if options.redo == "extract":
+        clear_from(store, "extract")
     store.save(CACHE, found.files)
+    stored = store.load(SETTINGS) or {}
     for warning in found.warnings:
         reporter.warn(warning)
-    plan = Plan.from_state(store.load(PLAN))
+    plan = Plan.from_state(store.load(PLAN) if store.done("extract") else None)  # a plan that nothing follows yet is void
     found = _set_aside(store, found, plan, recipe.input.holdout)
-    run = Run(store, source, _with_dtype(settings.resolve(recipe, stored), stored), found, plan, reporter)
-    rules = store.load(RULES)
-    if rules and run.recipe.prior.mirror == "auto":
-        run.recipe = with_mirror(run.recipe, mirror=rules["mirror_safe"])
+    resolved = _with_dtype(settings.resolve(recipe, stored), stored)
+    run = Run(store, source, _with_rules(store, resolved), found, plan, reporter)
     run.stages = settings.stage_settings(run.recipe)
     _redo(run, stored, options)
     _plan_sources(run, options)
-    run.set_recipe(run.recipe)
+    run.set_recipe(_with_rules(store, resolved))  # the rules may have been dropped
     store.save("run.json", {"source": str(source.resolve())})
     return run
 
@@ -175,6 +175,12 @@ def source_of(root: Path) -> Path:
             f"{root}: expected a run folder of gif (with {STATE} in it); make one with: gif extract SOURCE"
         )
     return Path(state["source"])
+
+
+def _with_rules(store: ShardStore, recipe: Recipe) -> Recipe:
+    """The recipe with what depends on the rules, where there are any yet."""
+    rules = store.load(RULES)
+    return with_mirror(recipe, mirror=rules["mirror_safe"]) if rules and recipe.prior.mirror == "auto" else recipe
 
 
 def with_mirror(recipe: Recipe, *, mirror: bool) -> Recipe:
@@ -200,7 +206,8 @@ def _classes_file(recipe: Recipe) -> Path | None:
 
 def _set_aside(store: ShardStore, found: Scan, plan: Plan, share: float) -> Scan:
     """The scan with the holdout as a split of its own; which images those are is kept."""
-    aside = holdout.choose(found.sources, share, store.load(HOLDOUT) or [], {source.sha256 for source in plan.sources})
+    before = store.load(HOLDOUT) or [] if plan.shards else []
+    aside = holdout.choose(found.sources, share, before, {source.sha256 for source in plan.sources})
     if share:
         store.save(HOLDOUT, sorted(aside))
     return replace(found, sources=holdout.split_off(found.sources, aside)) if share else found
@@ -218,22 +225,24 @@ def _redo(run: Run, stored: Mapping[str, Any], options: Options) -> None:
             )
     if options.redo:
         clear_from(run.store, options.redo)
-    if options.refresh_rules or options.redo == "extract":
+    if options.refresh_rules:
         drop_rules(run.store)
 
 
 def clear_from(store: ShardStore, stage: str) -> None:
-    """Takes back all shards of a stage and of those after it."""
-    for later in settings.STAGES[settings.STAGES.index(stage) : 4]:
-        store.clear(later)
-    (store.state / "verdicts.json").unlink(missing_ok=True)
+    """Takes back all shards of a stage and of those after it, the last stage first: what is left after a kill fits."""
     (store.state / EXPORT).unlink(missing_ok=True)
+    (store.state / VERDICTS).unlink(missing_ok=True)
+    for later in reversed(settings.STAGES[settings.STAGES.index(stage) : 4]):
+        if later == "extract":
+            (store.state / RULES).unlink(missing_ok=True)
+        store.clear(later)
 
 
 def drop_rules(store: ShardStore) -> None:
-    """Takes the rules back, and all that was made by them."""
-    (store.state / RULES).unlink(missing_ok=True)
+    """Takes the rules back, after all that was made by them."""
     clear_from(store, "optimize")
+    (store.state / RULES).unlink(missing_ok=True)
 
 
 def _plan_sources(run: Run, options: Options) -> None:
@@ -249,13 +258,13 @@ def _plan_sources(run: Run, options: Options) -> None:
         )
         return
     run.plan.add_sources(train, run.recipe.run.shard_seeds)
-    run.store.save(PLAN, run.plan.to_state())
     rules = run.store.load(RULES)
     unknown = {source.label for source in new} - set(rules["classes"] if rules else run.scan.classes)
-    if unknown:
+    if unknown:  # before the plan says that these images are known
         names = ", ".join(sorted(unknown))
         run.reporter.say(f"new class {names}: the rules are induced anew, and all is redone from optimize")
         drop_rules(run.store)
+    run.store.save(PLAN, run.plan.to_state())
 
 
 def _limited(sources: list[Source], limit: int | None) -> list[Source]:
@@ -273,6 +282,7 @@ def _empty(store: ShardStore) -> None:
     """Removes the state, and the files that exports wrote."""
     for name in set(FileLedger(store.state / LEDGER)) if (store.state / LEDGER).is_file() else ():
         (store.root / name).unlink(missing_ok=True)
+    clear_from(store, "extract")
     for path in store.state.iterdir():
         if path.name != "lock":
             shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -227,7 +227,7 @@ def _within(value: float | str, low: float, high: float) -> float | str:
 
 def parse_percent(value: Any) -> Any:
     """'20%' -> 0.2; anything else as it is."""
-    if isinstance(value, str) and value.strip().endswith("%"):
+    if isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?%", value.strip()):
         return float(value.strip()[:-1]) / 100
     return value
 

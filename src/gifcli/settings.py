@@ -39,18 +39,21 @@ Stored = Mapping[str, Mapping[str, Any]]
 
 
 def resolve(recipe: Recipe, stored: Stored) -> Recipe:
-    """Replaces `auto` by what the run already took, else by the prior's own default. `run` stays as it is."""
+    """Replaces `auto` by what the run already took, else by the prior's own default.
+
+    `run` stays as it is, and so does prior.mirror, which the rules decide.
+    """
     taken = {path: value for stage in stored.values() for path, value in stage.items()}
     data = recipe.model_dump()
     if recipe.prior.name == "auto":
         data["prior"]["name"] = taken.get("prior.name", models.choose_prior()[0])
+    if taken.get("prior.name") != data["prior"]["name"]:
+        taken = {}  # those were for another prior
     card = models.prior_card(data["prior"]["name"])
     for path, fact in PRIOR_DEFAULTS.items():
         section, key = path.split(".")
         if data[section][key] == "auto":
             data[section][key] = taken.get(path, getattr(card, fact))
-    if data["prior"]["mirror"] == "auto":
-        data["prior"]["mirror"] = taken.get("prior.mirror", "auto")
     return Recipe.model_validate(data)
 
 

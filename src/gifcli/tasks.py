@@ -97,7 +97,7 @@ def _extract(job: Job, tools: Tools, source: Path) -> ShardResult:
 def _prepare(source: Source, folder: Path, prior: Prior) -> Prepared | Failure:
     """Decodes one file and brings it to the prior's working size."""
     try:
-        picture = read(folder / source.path)
+        picture = read(folder / source.path, near=prior.working_size)
     except InputError as error:
         return Failure(source.path, str(error))
     size = prior.working_size(picture.width, picture.height)
@@ -161,6 +161,7 @@ def prior_settings(recipe: Recipe) -> PriorSettings:
         guidance_scale=float(prior.guidance_scale),
         size=recipe.image.size,
         mirror=prior.mirror is True,
+        granularity=recipe.guidance.granularity,
     )
 
 

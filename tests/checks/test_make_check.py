@@ -10,6 +10,6 @@ from gifcli.errors import UsageError
 def test_known_and_unknown_names(rules):
     check = make_check("drift", {"max_distance": 0.4}, rules)
     assert isinstance(check, DriftCheck)
-    assert check.max_distance == 0.4
+    assert check.limits.tolist() == [0.4] * 5
     with pytest.raises(UsageError, match="broken; found 'smell'"):
         make_check("smell", {}, rules)

@@ -34,7 +34,9 @@ def pictures(*names: str, size: tuple[int, int] = (96, 128)) -> Tensor:
 
 def batch(pixels: Tensor) -> SeedBatch:
     n = len(pixels)
-    return SeedBatch([f"s{i}" for i in range(n)], torch.zeros(n, dtype=torch.long), ["x"] * n, pixels, torch.zeros(n, 4))
+    return SeedBatch(
+        [f"s{i}" for i in range(n)], torch.zeros(n, dtype=torch.long), ["x"] * n, pixels, torch.zeros(n, 4)
+    )
 
 
 def noise(n: int, first: int = 0) -> NoiseSource:

@@ -1,20 +1,36 @@
 """drift: rejects what lies outside the range of its class's features."""
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 from gifcli.batches import SeedBatch
 from gifcli.checks import Columns, SampleBatch, Table
 from gifcli.checks.thresholds import threshold
 from gifcli.rules import Rules, drift
 
+WAY = 0.75
+"""The share of the way to the nearest other class that a class may spread over."""
+LONE = 0.5
+"""How far the only class may spread: beyond what augmentations do (0.1 to 0.5 with the embedded encoder)."""
+
 
 class DriftCheck:
-    """Rejects a sample farther from its class than `max_distance`; that is the `quantile` of the seeds while None.
+    """Rejects a sample farther from its class than `max_distance`.
 
     The distance is `rules.drift`: 1 - cos to the nearest prototype of the class, for the seeds measured leave-one-out.
+    While `max_distance` is None it is their `quantile`, or where the seeds of a class are all alike, as textures are,
+    three quarters of the distance to the nearest other class, if that is more.
     """
 
     def __init__(self, rules: Rules, quantile: float = 0.99, max_distance: float | None = None) -> None:
         self.rules = rules
-        self.max_distance = threshold(max_distance, rules, "drift", quantile)
+        seen = threshold(max_distance, rules, "drift", quantile)
+        if max_distance is None and seen is not None:
+            self.limits = np.maximum(seen, _room(rules))
+        else:
+            self.limits = np.full(len(rules.classes), np.inf if seen is None else seen)
 
     def measure(self, samples: SampleBatch, seeds: SeedBatch) -> Columns:
         """Column drift, in [0, 2]."""
@@ -22,8 +38,20 @@ class DriftCheck:
 
     def judge(self, table: Table) -> list[str | None]:
         """The reasons, such as "drift: distance 0.612 > 0.450"."""
-        limit = self.max_distance
         return [
-            f"drift: distance {distance:.3f} > {limit:.3f}" if limit is not None and distance > limit else None
-            for distance in table.samples["drift"]
+            f"drift: distance {distance:.3f} > {self.limits[label]:.3f}"
+            if label >= 0 and distance > self.limits[label]
+            else None
+            for distance, label in zip(table.samples["drift"], table.samples["label"], strict=True)
         ]
+
+
+def _room(rules: Rules) -> NDArray[Any]:
+    """How far each class (C) may spread before it comes near another one."""
+    distance = 1 - rules.prototypes @ rules.prototypes.T
+    room = np.full(len(rules.classes), LONE)
+    for label in range(len(room)):
+        own = rules.owners == label
+        if own.any() and not own.all():
+            room[label] = WAY * distance[own][:, ~own].min()
+    return room

@@ -37,7 +37,7 @@ class DuplicateCheck:
         self.max_similarity = MAX_SIMILARITY if max_similarity is None else max_similarity
         self.max_hash_distance = MAX_HASH_DISTANCE if max_hash_distance is None else max_hash_distance
 
-    def measure(self, samples: SampleBatch, seeds: SeedBatch) -> Columns:  # noqa: ARG002 - as for every check
+    def measure(self, samples: SampleBatch, seeds: SeedBatch) -> Columns:
         """Columns sketch (64 float16) and phash (uint64)."""
         return {"sketch": sketch(samples.features), "phash": perceptual_hash(tensor_to_pixels(samples.pixels))}
 

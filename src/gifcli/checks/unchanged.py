@@ -14,7 +14,7 @@ class UnchangedCheck:
     (0.97 to 0.99), one cropped by 4% below it (0.91 to 0.96).
     """
 
-    def __init__(self, rules: Rules, max_similarity: float | None = None) -> None:  # noqa: ARG002 - as for every check
+    def __init__(self, rules: Rules, max_similarity: float | None = None) -> None:
         self.max_similarity = MAX_SIMILARITY if max_similarity is None else max_similarity
 
     def measure(self, samples: SampleBatch, seeds: SeedBatch) -> Columns:

@@ -37,7 +37,7 @@ class ClipEncoder:
         with torch.no_grad():
             self.dim = int(self.images(torch.zeros(1, 3, 32, 32)).shape[1])
 
-    def images(self, images: Tensor, size: int | None = None) -> Tensor:  # noqa: ARG002 - its positions are fixed
+    def images(self, images: Tensor, size: int | None = None) -> Tensor:
         """(b 3 h w) in [-1, 1] -> (b d) float32, unit norm, differentiable; it always looks at its own size."""
         x = prepare(images.to(self.device, torch.float32), self._preprocess)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):

@@ -21,6 +21,6 @@ def s_div(v: Tensor) -> Tensor:
 class Diversity:
     """S_div over all K siblings."""
 
-    def __call__(self, features: Tensor, seeds: SeedBatch) -> Tensor:  # noqa: ARG002 - a Guide is given the seeds
+    def __call__(self, features: Tensor, seeds: SeedBatch) -> Tensor:
         """(b k d) unit features -> (b k) in [0, 2]."""
         return s_div(features)

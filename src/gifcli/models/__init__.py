@@ -3,7 +3,7 @@
 import hashlib
 import importlib.util
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -55,6 +55,24 @@ CLASSICAL = PriorCard(
 )
 
 
+EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
+
+EMBEDDED = PriorCard(
+    name="embedded",
+    licence="weights: research use, trained on ImageNet-derived data (see its model card); code: Apache-2.0",
+    trained=True,
+    native="64, 96 or 128 px, whichever is nearest the image's short side",
+    granularity="channel",
+    strength=0.5,
+    steps=10,
+    guidance_scale=1.5,
+    eps=0.8,
+    lr=0.1,
+    noise_scale=0.3,
+    batch_size=32,
+)
+
+
 def prior_card(name: str) -> PriorCard:
     """The facts of a prior.
 
@@ -64,13 +82,29 @@ def prior_card(name: str) -> PriorCard:
     match name:
         case "classical":
             return CLASSICAL
+        case "embedded":
+            return replace(EMBEDDED, revision=revision(embedded_prior_files()))
         case _:
-            raise UsageError(f"prior: expected auto or classical; found {name!r}")
+            raise UsageError(f"prior: expected auto, classical or embedded; found {name!r}")
 
 
 def choose_prior() -> tuple[str, str]:
     """What `--prior auto` takes on this machine, and why, as one line."""
     return "classical", "the guided classical prior: no download, no GPU"
+
+
+def embedded_prior_files() -> list[Path]:
+    """The files of the embedded prior.
+
+    Raises:
+        ModelMissingError: they are not part of this installation.
+    """
+    files = sorted(path for path in EMBEDDED_FOLDER.rglob("*") if path.suffix in {".json", ".safetensors"})
+    if not files:
+        raise ModelMissingError(
+            f"prior embedded: expected its weights in {EMBEDDED_FOLDER}, found none; reinstall gifcli, or use --prior classical"
+        )
+    return files
 
 
 def encoder_card(name: str) -> EncoderCard:

@@ -61,7 +61,11 @@ class Prior(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PriorSettings:
-    """How a prior is made. `strength` in [0, 1]; `size` the short side in pixels, None = the prior's own choice."""
+    """How a prior is made.
+
+    strength     in [0, 1]          size    short side in pixels, None = the prior's own choice
+    granularity  what shares one z and one b; a prior may choose by it what its latent is
+    """
 
     name: str
     steps: int
@@ -69,6 +73,7 @@ class PriorSettings:
     guidance_scale: float
     size: int | None
     mirror: bool
+    granularity: str = "channel"
 
 
 def make_prior(settings: PriorSettings, device: str = "cpu", dtype: str = "float32") -> Prior:
@@ -83,7 +88,12 @@ def make_prior(settings: PriorSettings, device: str = "cpu", dtype: str = "float
             from gifcli.priors.classical import ClassicalPrior
 
             return ClassicalPrior(settings, device)
+        case "embedded":
+            from gifcli.models import EMBEDDED_FOLDER
+            from gifcli.priors.latent_diffusion import LatentDiffusionPrior
+
+            return LatentDiffusionPrior(EMBEDDED_FOLDER, settings, device, dtype)
         case name:
             from gifcli.errors import UsageError
 
-            raise UsageError(f"prior: expected one of classical; found {name!r}")
+            raise UsageError(f"prior: expected classical or embedded; found {name!r}")

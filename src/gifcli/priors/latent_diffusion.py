@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from gifcli.batches import SeedBatch
 from gifcli.encoders import Encoder, make_encoder
 from gifcli.errors import ModelMissingError, UsageError
+from gifcli.images import bucket
 from gifcli.models import prior_card
 from gifcli.noise import NoiseSource
 from gifcli.priors import Condition, PriorSettings, Steer
@@ -35,12 +36,13 @@ class LatentDiffusionPrior:
 
     granularities = frozenset({"channel", "element", "vector"})
 
-    def __init__(self, folder: Path, settings: PriorSettings, granularity: str, device: str, dtype: str) -> None:
+    def __init__(self, folder: Path, settings: PriorSettings, device: str, dtype: str) -> None:
         card = prior_card(settings.name)
         self.name, self.revision = card.name, card.revision
-        self.settings, self.granularity = settings, granularity
+        self.settings, self.granularity = settings, settings.granularity
         self.device, self.dtype = torch.device(device), getattr(torch, dtype)
         self.known = json.loads((folder / "condition.json").read_text(encoding="utf-8"))
+        self.feature_scale = float(self.known["feature_scale"])
         self.vae, self.unet, self.scheduler = _load(folder, self.device)
         self.encoder = make_encoder(self.known["encoder"], device, dtype)
 
@@ -48,15 +50,12 @@ class LatentDiffusionPrior:
         """Short side: `size`, else the native one (64, 96, 128) nearest the image's; both sides multiples of 16."""
         short = min(width, height)
         side = self.settings.size or min(NATIVE, key=lambda native: (abs(native - short), native))
-        side = max(MULTIPLE, round(side / MULTIPLE) * MULTIPLE)
-        aspect = min(max(width, height) / short, MAX_ASPECT)
-        long = round(side * aspect / MULTIPLE) * MULTIPLE
-        return (side, long) if width <= height else (long, side)
+        return bucket(width, height, side, MULTIPLE, MAX_ASPECT)
 
     def encode(self, seeds: SeedBatch) -> Tensor:
         """-> the latent (b 16 h/8 w/8), or for granularity vector the feature (b 1280) times sqrt(1280)."""
         if self.granularity == "vector":
-            return self._features_of(seeds) * self.known["feature_scale"]
+            return self._features_of(seeds) * self.feature_scale
         return self._latents(seeds)
 
     def condition(self, prompts: list[str], seeds: SeedBatch) -> Condition:
@@ -108,7 +107,7 @@ class LatentDiffusionPrior:
         """The denoiser's condition (2b d+2), with the feature and without: SDXL-like micro-conditioning says "sharp"."""
         side = float(min(height, width))
         micro = torch.tensor([0.0, math.log2(side / 64)], device=self.device) * self.known["micro_scale"]
-        rows = torch.cat([feature * self.known["feature_scale"], micro.expand(len(feature), 2)], 1)
+        rows = torch.cat([feature * self.feature_scale, micro.expand(len(feature), 2)], 1)
         without = rows.clone()
         without[:, : feature.shape[1]] = 0
         return torch.cat([rows, without])
@@ -128,7 +127,7 @@ class LatentDiffusionPrior:
 
     @torch.no_grad()
     def _latents(self, seeds: SeedBatch) -> Tensor:
-        scale = self.vae.config.scaling_factor
+        scale = float(self.vae.config.scaling_factor)
         return self._autocast(lambda: self.vae.encode(seeds.pixels.to(self.device)).latent) * scale
 
     def _decode(self, f: Tensor) -> Tensor:

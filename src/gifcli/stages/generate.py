@@ -51,7 +51,7 @@ def generate(work: Sequence[tuple[Seed, Noise]], tools: Tools, settings: Generat
         pending: list[tuple[int, Future[Sample]]] = []
         for places in [*_batches(work, tools.batch_size), []]:
             batch = [work[place] for place in places]
-            images = _sample(batch, tools, settings) if batch else []
+            images: Sequence[Array] = list(_sample(batch, tools, settings)) if batch else []
             ready |= {place: sample.result() for place, sample in pending}
             pending = [
                 (place, pool.submit(_encode, *item, pixels, tools, settings))

@@ -46,7 +46,7 @@ class ClassicalPrior:
         """-> zeros (b 56): the seed itself."""
         return torch.zeros(len(seeds), TOTAL, device=self.device)
 
-    def condition(self, prompts: list[str], seeds: SeedBatch) -> Condition:  # noqa: ARG002 - nothing to be conditioned on
+    def condition(self, prompts: list[str], seeds: SeedBatch) -> Condition:
         """Nothing; the prompts go along for the record."""
         return Condition({}, prompts)
 

@@ -67,7 +67,7 @@ class Parameters:
 
 
 def split(f: Tensor) -> Parameters:
-    """F (b TOTAL) -> its named parameters, in the order of `COUNTS`."""
+    """The vector f (b TOTAL) -> its named parameters, in the order of `COUNTS`."""
     return Parameters(**dict(zip(COUNTS, f.split(list(COUNTS.values()), dim=1), strict=True)))
 
 
