@@ -1,6 +1,6 @@
 """Draws the README's picture from a finished run: one original of each class and what was kept of its samples.
 
-    python docs/picture.py RUN docs/expanded.jpg
+python docs/picture.py RUN docs/expanded.jpg
 """
 
 import sys
@@ -12,19 +12,21 @@ from PIL import Image
 
 from gifcli.report.contact_sheet import contact_sheet
 
-ROWS, SAMPLES = 6, 5
+ROWS, SAMPLES = 8, 5
 
 
 def main(run: Path, target: Path) -> None:
     """Writes a contact sheet, one row a class, of samples in the order of k: none is picked by hand."""
     rows = pq.read_table(run / "manifest.parquet").to_pylist()
     children: dict[str, list[str]] = {}
-    for row in sorted((row for row in rows if row["verdict"] == "kept" and row["is_synthetic"]), key=lambda row: row["k"]):
+    for row in sorted(
+        (row for row in rows if row["verdict"] == "kept" and row["is_synthetic"]), key=lambda row: row["k"]
+    ):
         children.setdefault(row["parent_key"], []).append(row["file"])
     first = {row["label"]: row for row in reversed(rows) if not row["is_synthetic"] and row["key"] in children}
     shown = [first[label] for label in sorted(first)][:ROWS]
     drawn = [(_pixels(run, s["file"]), [(_pixels(run, f), None) for f in children[s["key"]][:SAMPLES]]) for s in shown]
-    contact_sheet(drawn, tile=120).save(target, quality=85, optimize=True)
+    contact_sheet(drawn, tile=96).save(target, quality=85, optimize=True)
 
 
 def _pixels(run: Path, file: str) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Expands a folder from Python, and loads what came of it.
 
-    python examples/expand_folder.py photos photos-5x 5x
+python examples/expand_folder.py photos photos-5x 5x
 """
 
 import sys

@@ -16,7 +16,6 @@ from PIL import Image
 from skimage import data
 
 from gifcli import session
-
 from gifcli.batches import SeedBatch, pixels_to_tensor, seed_batch
 from gifcli.checks import SampleBatch
 from gifcli.checks.fingerprints import perceptual_hash

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
-from conftest import CLASSES
 
+from conftest import CLASSES
 from gifcli.batches import pixels_to_tensor, seed_batch, tensor_to_pixels
 from gifcli.records import Seed
 

@@ -3,8 +3,8 @@ import random
 import pytest
 
 from gifcli.plan import Plan, Siblings, fill_up, spread, targets
-from gifcli.schema import Recipe
 from gifcli.records import Source
+from gifcli.schema import Recipe
 
 
 def source(key: str, label: str = "a") -> Source:

@@ -102,7 +102,7 @@ def test_a_whole_list_can_be_set() -> None:
 def test_an_override_of_a_place_that_is_not_there_is_refused_by_path(path: str) -> None:
     lines = problems("ratio: 3", **{path: 1})
     assert len(lines) == 2
-    assert path.split(".")[0].strip("[]") in lines[1]
+    assert path.split(".", maxsplit=1)[0].strip("[]") in lines[1]
 
 
 @pytest.mark.parametrize("assignment", ["prior.strength", "=3", "prior.strength=[", ""])

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import FLAGS, stamps, tiny, tree
-from processes import Gif, finish, fresh, start
 
+from conftest import FLAGS, stamps, tiny, tree
 from gifcli import session
 from gifcli.errors import DiskFullError
+from processes import Gif, finish, fresh, start
 
 STAGES = {"1-seeds": (1, 4), "2-noises": (1, 4, 7), "3-samples": (1, 4, 7), "4-verdicts": (1, 4, 7)}
 """Folder -> how many finished shards it has when the run is killed; there are six, and one or two of attempt 1."""

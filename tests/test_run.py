@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from conftest import save_crops, stamps, tiny, tree
 
+from conftest import save_crops, stamps, tiny, tree
 from gifcli import session
 from gifcli.errors import InputError, UsageError
 from gifcli.run import Options, source_of
@@ -171,6 +171,18 @@ def test_an_edited_image_is_a_new_one(own_photos: Path, finished: Path) -> None:
     heard = expand(own_photos, finished, Options(if_exists="extend"))
     assert heard.stages[0] == ("extract", 1)
     assert heard.summary.originals == 12
+
+
+def test_a_kill_while_new_images_are_extracted_leaves_the_other_stages_usable(
+    own_photos: Path, finished: Path, reference: Path
+) -> None:
+    save_crops(own_photos / "cat", "cat", 2, first=4)
+    with session.opened(own_photos, finished, tiny(), session.Access(Options(if_exists="extend"))):
+        pass
+    for stage in ("filter", "export"):
+        session.run_stage(stage, finished, {"checks.drift.quantile": 0.9, "export.licence": "CC0-1.0"})
+    assert generated(finished) <= generated(reference)
+    assert expand(own_photos, finished).summary.originals == 14
 
 
 def test_a_renamed_image_keeps_its_samples(own_photos: Path, finished: Path) -> None:

@@ -1,6 +1,6 @@
 import pytest
-from conftest import tiny
 
+from conftest import tiny
 from gifcli.recipe import flatten, load_recipe
 from gifcli.schema import Recipe
 from gifcli.settings import OWNED, STAGES, changes, fingerprints, resolve, stage_settings

@@ -2,8 +2,10 @@
 
     python training/finish.py
 
-The outermost shortcuts are merged into their convolutions, and each latent channel's standard deviation is folded into
-the weights, so that every channel has unit std and `scaling_factor` is 1. Reconstructions stay the same.
+The outermost shortcuts are merged into their convolutions, and a spread for each latent channel is folded into the
+weights: on average 1 (so `scaling_factor` is 1), larger for the channels that move more pixels. Channels of equal spread would
+have the denoiser spend its capacity on the finest, least predictable ones, and noise would take the layout of a picture as soon as
+its grain. Reconstructions stay the same.
 """
 
 from __future__ import annotations
@@ -34,10 +36,37 @@ def folded(model: AutoencoderDC, x: Tensor) -> AutoencoderDC:
     print(
         "latent mean / std before:", " ".join(f"{m:.2f}/{s:.2f}" for m, s in zip(z.mean((0, 2, 3)), std, strict=True))
     )
-    out.weight /= std[:, None, None, None]
-    out.bias /= std
-    inside.weight *= std[None, :, None, None]
+    stretch(model, 1 / std)
+    stretch(model, spreads(energies(model, x[:128])))
     return model
+
+
+@torch.no_grad()
+def stretch(model: AutoencoderDC, factors: Tensor) -> None:
+    """Multiply each latent channel by its factor (c), inside the weights."""
+    out, inside = model.encoder.conv_out, model.decoder.conv_in
+    out.weight *= factors[:, None, None, None]
+    out.bias *= factors
+    inside.weight /= factors[None, :, None, None]
+
+
+@torch.no_grad()
+def energies(model: AutoencoderDC, x: Tensor) -> Tensor:
+    """Mean squared pixel change (c) when half a unit of noise is added to one latent channel."""
+    z = model.encode(x).latent
+    y = model.decode(z).sample
+    moved = []
+    for c in range(z.shape[1]):
+        other = z.clone()
+        other[:, c] += 0.5 * torch.randn_like(other[:, c])
+        moved.append((model.decode(other).sample - y).square().mean())
+    return torch.stack(moved)
+
+
+def spreads(energy: Tensor) -> Tensor:
+    """The spread (c) of each channel: its pixel energy to the power 0.3, mean square 1."""
+    spread = energy**0.3
+    return spread / spread.square().mean().sqrt()
 
 
 def main() -> None:

@@ -48,13 +48,13 @@ class AtSize:
     """An encoder that looks at another size than its own."""
 
     encoder: Encoder
-    size: int
+    input_size: int
     name: str
     dim: int
 
     def images(self, images: Tensor, size: int | None = None) -> Tensor:
         """(b 3 h w) in [-1, 1] -> (b d) float32, unit norm, differentiable."""
-        return self.encoder.images(images, size or self.size)
+        return self.encoder.images(images, size or self.input_size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +67,13 @@ class Objective:
     eps: float
     rows: int
 
-    def __call__(self, f: Tensor, z: Tensor, b: Tensor, seeds: SeedBatch) -> Score:
-        """Latents f (b 1 *shape), z and b (b k *noise_shape) -> each guide's score and the total, (b k)."""
-        k = z.shape[1]
+    def __call__(self, f: Tensor, z: Tensor, b: Tensor, seeds: SeedBatch, parents: SeedBatch) -> Score:
+        """Latents f (b 1 *shape), z and b (b k *noise_shape) -> each guide's score and the total, (b k).
+
+        `parents` is each seed k times in a row.
+        """
         imagined = perturb(f, z, b, self.eps).flatten(0, 1)
-        v = self._features(imagined, seeds.repeat(k)).view(len(seeds), k, -1)
+        v = self._features(imagined, parents).view(len(seeds), z.shape[1], -1)
         scores = {each.name: each.guide(v, seeds) for each in self.guides}
         total = sum((each.weight * scores[each.name] for each in self.guides), torch.zeros_like(v[..., 0]))
         return scores | {"total": total}
@@ -96,12 +98,13 @@ def ascend(
     """
     z, b = (part.clone().requires_grad_() for part in noise)
     optimizer = _optimizer([z, b], settings)
+    parents = seeds.repeat(z.shape[1])
     best, start, end = noise, None, None
     for step in range(settings.steps + 1):
         last = step == settings.steps
         # score
         with torch.set_grad_enabled(not last):
-            scores = objective(f, z, b, seeds)
+            scores = objective(f, z, b, seeds, parents)
         now = {name: score.detach().clone() for name, score in scores.items()}
         # keep the best
         if start is None or end is None:

@@ -13,7 +13,7 @@ from gifcli.devices import choose_device
 from gifcli.errors import ModelMissingError
 from gifcli.models import CLASSICAL, choose_prior, encoder_card, revision
 
-PACKAGES = ("torch", "torchvision", "diffusers", "timm", "open_clip_torch", "kornia", "numpy", "pillow", "pyarrow")
+PACKAGES = ("torch", "torchvision", "diffusers", "timm", "open_clip_torch", "numpy", "pillow", "pyarrow")
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ class Exported:
 
 def export(run: Run) -> bool:
     """Writes what differs from the last export; whether anything did."""
+    pipeline.need_rules(run)
     others = _usable_others(run)
     exported = Exported(
         run,
@@ -159,7 +160,7 @@ def _info(exported: Exported, counts: dict[str, dict[str, Count]]) -> DatasetInf
         counts=counts,
         kept=summary.judged - sum(summary.rejected.values()),
         rejected=summary.rejected,
-        recipe=dump_recipe(run.recipe),
+        recipe=dump_recipe(run.recipe, "run"),  # where it ran changes nothing
         prior=Model(prior.name, prior.revision, prior.licence),
         encoder=Model(encoder.name, revision(encoder.files), encoder.licence),
         licence=run.recipe.export.licence,
@@ -221,8 +222,8 @@ def _usable_others(run: Run) -> list[Source]:
 def _sizes(run: Run) -> dict[str, tuple[int, int]]:
     """Width and height of each seed's source image."""
     sizes = {}
-    for n in range(len(run.plan.shards)):
-        for seed in packing.unpack_seeds(run.store.read("extract", ShardId(n), (".json",))):
+    for shard in run.store.done("extract"):
+        for seed in packing.unpack_seeds(run.store.read("extract", shard, (".json",))):
             sizes[seed.key] = seed.width, seed.height
     return sizes
 

@@ -48,16 +48,17 @@ def _reasons(run: Run, shards: Sequence[ShardId]) -> list[str | None]:
 
     rules = load_rules(run.store)
     samples = _stack([measures(run.store, shard) for shard in shards])
-    seeds = [row for n in range(len(run.plan.shards)) for row in seed_rows(_heads(run.store, n), rules.classes)]
+    extracted = sorted(run.store.done("extract"))
+    seeds = [row for shard in extracted for row in seed_rows(_heads(run.store, shard), rules.classes)]
     columns = {name: np.stack([row[name] for row in seeds]) for name in seeds[0]}
     enabled = run.recipe.checks.model_dump()
     checks = {name: check for name, check in make_checks(run.recipe, rules).items() if enabled[name]["enabled"]}
     return judge_table(Table(samples, columns), checks)
 
 
-def _heads(store: ShardStore, n: int) -> list[Seed]:
-    """The seeds of shard n without latents and pixels."""
-    return list(packing.unpack_seeds(store.read("extract", ShardId(n), (".json", ".feature.npy"))))
+def _heads(store: ShardStore, shard: ShardId) -> list[Seed]:
+    """The seeds of a shard without latents and pixels."""
+    return list(packing.unpack_seeds(store.read("extract", shard, (".json", ".feature.npy"))))
 
 
 def _stack(tables: list[Columns]) -> Columns:

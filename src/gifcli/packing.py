@@ -119,4 +119,4 @@ def _to_png(pixels: Array) -> bytes:
 
 def _from_png(content: bytes) -> Array:
     with Image.open(io.BytesIO(content)) as image:
-        return np.asarray(image.convert("RGB"))
+        return np.array(image.convert("RGB"))

@@ -55,7 +55,7 @@ def extract(run: Run) -> Done:
 
 def optimize(run: Run) -> Done:
     """Seeds -> guided perturbations, for the slots that owe one."""
-    _need_rules(run)
+    need_rules(run)
     progress = owed.read_progress(run.store)
     jobs = owed.optimize_jobs(run.plan, run.targets(), progress, run.recipe.max_attempts)
     return _run_shards(run, "optimize", jobs, sum(last - first for job in jobs for _, first, last in job.items))
@@ -63,7 +63,7 @@ def optimize(run: Run) -> Done:
 
 def generate(run: Run) -> Done:
     """Perturbations -> images, for the slots that owe one."""
-    _need_rules(run)
+    need_rules(run)
     progress = owed.read_progress(run.store)
     jobs = owed.generate_jobs(run.plan, run.targets(), progress, run.recipe.max_attempts)
     return _run_shards(run, "generate", jobs, sum(len(job.items) for job in jobs))
@@ -71,7 +71,7 @@ def generate(run: Run) -> Done:
 
 def filter_samples(run: Run) -> Done:
     """Images -> verdicts: measures the shards that are not measured yet, then judges all of them."""
-    _need_rules(run)
+    need_rules(run)
     measured = run.store.done("filter")
     samples = run.store.done("generate")
     jobs = [Job(shard) for shard in sorted(samples, key=judging_order) if shard not in measured]
@@ -102,7 +102,12 @@ def failures(run: Run) -> list[tuple[str, str]]:
     return sorted({*from_scan, *from_pixels, *((path, reason) for path, reason in others if reason)})
 
 
-def _need_rules(run: Run) -> None:
+def need_rules(run: Run) -> None:
+    """Refuses a run that is not extracted yet.
+
+    Raises:
+        UsageError: it has no rules.
+    """
     if run.store.load(RULES) is None:
         raise UsageError(
             f"{run.root}: its seeds are not extracted yet; first run: gif extract {run.source} -o {run.root}"
@@ -142,11 +147,17 @@ def _engine(run: Run) -> tuple[Engine, str]:
     from gifcli.devices import choose_device
 
     device = choose_device(run.recipe.run.device, run.recipe.run.dtype).name
+    if run.engine is None:
+        run.engine = _make_engine(run, device)
+    return run.engine, device
+
+
+def _make_engine(run: Run, device: str) -> Engine:
     wanted = run.recipe.run.device
     devices = [device] if wanted == "auto" else wanted.split(",")
     workers = run.recipe.run.workers
     count = (os.cpu_count() or 1 if device == "cpu" else len(devices)) if workers == "auto" else int(workers)
-    return make_engine(run.recipe.run.engine, devices, count), device
+    return make_engine(run.recipe.run.engine, devices, count)
 
 
 def _batch_size(run: Run, device: str) -> int:
@@ -159,10 +170,3 @@ def _batch_size(run: Run, device: str) -> int:
 def _rule_classes(run: Run) -> dict[str, str]:
     """The classes in the order that the rules know them, under the names they have now."""
     return {label: run.scan.classes.get(label, label) for label in run.store.load(RULES)["classes"]}
-
-
-def _drop_stale(run: Run, stage: str) -> None:
-    """Removes measured shards that were measured otherwise: filter just redoes its work."""
-    for shard, mark in run.store.done(stage).items():
-        if mark["fingerprint"] != run.fingerprint(stage):
-            run.store.remove(stage, shard)

@@ -70,9 +70,9 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
     return values
 
 
-def dump_recipe(recipe: Recipe) -> str:
-    """The recipe as YAML, every setting written out."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+def dump_recipe(recipe: Recipe, *leave_out: str) -> str:
+    """The recipe as YAML, every setting written out, but for the sections to leave out."""
+    return yaml.safe_dump(recipe.model_dump(mode="json", exclude=set(leave_out)), sort_keys=False, allow_unicode=True)
 
 
 def flatten(value: Any, path: str = "") -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gifcli import holdout, settings
+from gifcli.engines import Engine
 from gifcli.errors import InputError, UsageError
 from gifcli.formats.ledger import FileLedger
 from gifcli.owed import VERDICTS
@@ -65,6 +66,7 @@ class Run:
 
     recipe    resolved: no `auto` is left in what stages use, but prior.mirror until the rules are induced
     scan      the source as it is now, with its holdout split off
+    engine    kept from stage to stage, with the models that its processes have loaded
     """
 
     store: ShardStore
@@ -74,6 +76,7 @@ class Run:
     plan: Plan
     reporter: Reporter
     stages: dict[str, dict[str, Any]] = field(default_factory=dict)
+    engine: Engine | None = None
 
     @property
     def root(self) -> Path:
@@ -119,7 +122,7 @@ class Run:
 
 
 def prepare_output(root: Path, source: Path, options: Options) -> None:
-    """Refuses an output that must not be written to; with `overwrite`, empties a run folder. Call before locking.
+    """Refuses an output that must not be written to. Call before locking.
 
     Raises:
         UsageError: it overlaps with the source, exists and must not, or is a folder of something else.
@@ -151,7 +154,9 @@ def open_run(store: ShardStore, source: Path, recipe: Recipe, options: Options, 
     stored = store.load(SETTINGS) or {}
     for warning in found.warnings:
         reporter.warn(warning)
-    plan = Plan.from_state(store.load(PLAN) if store.done("extract") else None)  # a plan that nothing follows yet is void
+    plan = Plan.from_state(
+        store.load(PLAN) if store.done("extract") else None
+    )  # a plan that nothing follows yet is void
     found = _set_aside(store, found, plan, recipe.input.holdout)
     resolved = _with_dtype(settings.resolve(recipe, stored), stored)
     run = Run(store, source, _with_rules(store, resolved), found, plan, reporter)
@@ -280,8 +285,10 @@ def _limited(sources: list[Source], limit: int | None) -> list[Source]:
 
 def _empty(store: ShardStore) -> None:
     """Removes the state, and the files that exports wrote."""
-    for name in set(FileLedger(store.state / LEDGER)) if (store.state / LEDGER).is_file() else ():
-        (store.root / name).unlink(missing_ok=True)
+    if (store.state / LEDGER).is_file():
+        with FileLedger(store.state / LEDGER) as ledger:
+            for name in ledger:
+                (store.root / name).unlink(missing_ok=True)
     clear_from(store, "extract")
     for path in store.state.iterdir():
         if path.name != "lock":

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from gifcli.stages.generate import GenerateSettings, generate
 from gifcli.stages.optimize import GuidanceSettings, Work, optimize
 
 READERS = 4
+LOADING = Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,10 @@ class StageTask:
 
     def __call__(self, job: Job, device: str) -> ShardResult:
         """Makes one shard; commits nothing."""
-        prior, encoder = _models(prior_settings(self.recipe), self.recipe.encoder.name, device, self.recipe.run.dtype)
+        with LOADING:
+            prior, encoder = _models(
+                prior_settings(self.recipe), self.recipe.encoder.name, device, self.recipe.run.dtype
+            )
         store = ShardStore(self.root)
         rules = None if self.stage == "extract" else load_rules(store)
         tools = Tools(prior, encoder, rules, self.classes, device, self.batch_size, self.recipe.rng)

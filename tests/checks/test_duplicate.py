@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-import gifcli.checks.duplicate as duplicate
-from gifcli.checks import Table
+from gifcli.checks import Table, duplicate
 from gifcli.checks.duplicate import DuplicateCheck
 from gifcli.stages.filter import seed_rows
 

@@ -4,7 +4,7 @@ import imagehash
 import numpy as np
 import torch
 from PIL import Image
-from torch.nn import functional as F  # noqa: N812 - torch's own habit
+from torch.nn import functional as F
 
 from gifcli.checks.fingerprints import perceptual_hash, sketch
 

@@ -4,14 +4,14 @@ import pytest
 import torch
 from skimage import data
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 - torch's own habit
+from torch.nn import functional as F
 
-import gifcli.priors.classical as classical
+from gifcli.ascent import AtSize
 from gifcli.batches import SeedBatch, pixels_to_tensor, tensor_to_pixels
 from gifcli.encoders.embedded import EmbeddedEncoder
 from gifcli.errors import UsageError
 from gifcli.noise import NoiseSource, Slot
-from gifcli.priors import Condition, PriorSettings, make_prior
+from gifcli.priors import Condition, PriorSettings, classical, make_prior
 from gifcli.priors.classical import ClassicalPrior
 from gifcli.priors.classical.colour import shoulder
 from gifcli.priors.classical.parameters import COUNTS, TOTAL, split
@@ -48,7 +48,7 @@ def drawn(n: int) -> Tensor:
 
 
 def only(value: float, *names: str) -> Tensor:
-    """f with the named parameters at `value`, the others 0; a patch needs a size to be seen."""
+    """A latent with the named parameters at `value`, the others 0; a patch needs a size to be seen."""
     f = torch.zeros(1, TOTAL)
     for name, parameter in zip(COUNTS, f.split(list(COUNTS.values()), dim=1), strict=True):
         if name in names:
@@ -88,7 +88,7 @@ def test_each_parameter_shows(name):
 def test_features_are_differentiable_in_all_that_is_smooth():
     encoder, seeds = EmbeddedEncoder(), batch(pictures("cat"))
     f = only(0.8, *COUNTS).requires_grad_()
-    features = prior_of().features(f, seeds, encoder, 96)
+    features = prior_of().features(f, seeds, AtSize(encoder, 96, encoder.name, encoder.dim))
     assert features.norm(dim=1).item() == pytest.approx(1, abs=1e-5)
     (gradient,) = torch.autograd.grad((features @ encoder.images(seeds.pixels).T).sum(), f)
     for name, part in zip(COUNTS, gradient.split(list(COUNTS.values()), dim=1), strict=True):
@@ -149,7 +149,7 @@ def test_rows_do_not_depend_on_their_batch(monkeypatch):
 def test_previews_follow_keys():
     encoder, seeds = EmbeddedEncoder(), batch(pictures("cat", "coffee"))
     f = prior_of().encode(seeds)
-    both, turned = (prior_of().features(f, seeds.take(order), encoder, 96) for order in ([0, 1], [1, 0]))
+    both, turned = (prior_of().features(f, seeds.take(order), AtSize(encoder, 96, encoder.name, encoder.dim)) for order in ([0, 1], [1, 0]))
     assert torch.allclose(both, turned.flip(0), atol=1e-4)
 
 

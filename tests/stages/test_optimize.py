@@ -144,7 +144,7 @@ def test_siblings_in_parts_have_the_gradient_of_all_together() -> None:
     for rows in (2, 16):
         free = b.clone().requires_grad_()
         objective = Objective(tools().prior, tools().encoder, guides(**ALL), 0.8, rows)
-        objective(f, z, free, seeds)["total"].sum().backward()
+        objective(f, z, free, seeds, seeds.repeat(free.shape[1]))["total"].sum().backward()
         assert free.grad is not None
         gradients.append(free.grad)
     assert torch.allclose(*gradients, atol=1e-3 * float(gradients[1].abs().max()))

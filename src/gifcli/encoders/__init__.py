@@ -11,6 +11,7 @@ class Encoder(Protocol):
 
     name: str
     dim: int
+    input_size: int
 
     def images(self, images: Tensor, size: int | None = None) -> Tensor:
         """(b 3 h w) in [-1, 1] -> (b d) float32, unit norm, differentiable.

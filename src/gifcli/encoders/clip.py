@@ -34,6 +34,8 @@ class ClipEncoder:
         self._model = _load(name).to(self.device).eval().requires_grad_(False)
         self._preprocess = open_clip.get_model_preprocess_cfg(self._model)
         self._tokenizer: Any = None
+        size = self._preprocess["size"]
+        self.input_size = size if isinstance(size, int) else max(size)
         with torch.no_grad():
             self.dim = int(self.images(torch.zeros(1, 3, 32, 32)).shape[1])
 

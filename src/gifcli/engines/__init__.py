@@ -38,7 +38,7 @@ class Engine(Protocol):
 
 
 def make_engine(name: str, devices: list[str], workers: int) -> Engine:
-    """Makes an engine: `inline` in this process, `local` in one spawned process per worker.
+    """Makes an engine for `workers` shards at a time: `inline` in this process, `local` in one spawned process each.
 
     Raises:
         UsageError: no engine has that name.
@@ -47,7 +47,7 @@ def make_engine(name: str, devices: list[str], workers: int) -> Engine:
         case "inline":
             from gifcli.engines.inline import InlineEngine
 
-            return InlineEngine(devices[0])
+            return InlineEngine(devices[0], workers)
         case "local":
             from gifcli.engines.local import LocalEngine
 

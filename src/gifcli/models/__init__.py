@@ -83,7 +83,7 @@ def prior_card(name: str) -> PriorCard:
         case "classical":
             return CLASSICAL
         case "embedded":
-            return replace(EMBEDDED, revision=revision(embedded_prior_files()))
+            return replace(EMBEDDED, revision=revision(component_files(EMBEDDED_FOLDER)))
         case _:
             raise UsageError(f"prior: expected auto, classical or embedded; found {name!r}")
 
@@ -93,16 +93,16 @@ def choose_prior() -> tuple[str, str]:
     return "classical", "the guided classical prior: no download, no GPU"
 
 
-def embedded_prior_files() -> list[Path]:
-    """The files of the embedded prior.
+def component_files(folder: Path) -> list[Path]:
+    """The files of a prior that is saved as components.
 
     Raises:
-        ModelMissingError: they are not part of this installation.
+        ModelMissingError: there are none.
     """
-    files = sorted(path for path in EMBEDDED_FOLDER.rglob("*") if path.suffix in {".json", ".safetensors"})
+    files = sorted(path for path in folder.rglob("*") if path.suffix in {".json", ".safetensors"})
     if not files:
         raise ModelMissingError(
-            f"prior embedded: expected its weights in {EMBEDDED_FOLDER}, found none; reinstall gifcli, or use --prior classical"
+            f"prior: expected model components in {folder}, found none; reinstall gifcli, or use --prior classical"
         )
     return files
 

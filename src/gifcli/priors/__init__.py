@@ -48,8 +48,8 @@ class Prior(Protocol):
         """Text, image feature, or nothing; computed once a seed."""
         ...
 
-    def features(self, f: Tensor, seeds: SeedBatch, encoder: Encoder, size: int | None = None) -> Tensor:
-        """-> (b d) unit norm; differentiable in f, and cheap. `size`: the side at which the encoder looks."""
+    def features(self, f: Tensor, seeds: SeedBatch, encoder: Encoder) -> Tensor:
+        """-> (b d) unit norm; differentiable in f, and cheap: no more pixels than `encoder.input_size` asks for."""
         ...
 
     def sample(

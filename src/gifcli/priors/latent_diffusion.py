@@ -20,7 +20,7 @@ from gifcli.batches import SeedBatch
 from gifcli.encoders import Encoder, make_encoder
 from gifcli.errors import ModelMissingError, UsageError
 from gifcli.images import bucket
-from gifcli.models import prior_card
+from gifcli.models import component_files, revision
 from gifcli.noise import NoiseSource
 from gifcli.priors import Condition, PriorSettings, Steer
 
@@ -37,8 +37,7 @@ class LatentDiffusionPrior:
     granularities = frozenset({"channel", "element", "vector"})
 
     def __init__(self, folder: Path, settings: PriorSettings, device: str, dtype: str) -> None:
-        card = prior_card(settings.name)
-        self.name, self.revision = card.name, card.revision
+        self.name, self.revision = settings.name, revision(component_files(folder))
         self.settings, self.granularity = settings, settings.granularity
         self.device, self.dtype = torch.device(device), getattr(torch, dtype)
         self.known = json.loads((folder / "condition.json").read_text(encoding="utf-8"))

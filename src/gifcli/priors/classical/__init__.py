@@ -20,7 +20,6 @@ from gifcli.priors.classical.warp import warp
 
 LONG_SIDE = 1024
 SHORT_SIDE = 32
-PREVIEW = 160
 CHUNK_PIXELS = {"cpu": 262_144, "cuda": 8_000_000}
 """Pixels rendered at once: what a CPU's cache holds (1.3 times as fast as a large batch), or what fills a GPU."""
 
@@ -50,10 +49,10 @@ class ClassicalPrior:
         """Nothing; the prompts go along for the record."""
         return Condition({}, prompts)
 
-    def features(self, f: Tensor, seeds: SeedBatch, encoder: Encoder, size: int | None = None) -> Tensor:
-        """-> (b d) unit norm, of a small rendering without grain; differentiable in f."""
-        small = self._preview(seeds, size or PREVIEW)
-        return encoder.images(self._render(small, self._parameters(f), "bilinear") * 2 - 1, size)
+    def features(self, f: Tensor, seeds: SeedBatch, encoder: Encoder) -> Tensor:
+        """-> (b d) unit norm, of a rendering as small as the encoder's input, without grain; differentiable in f."""
+        small = self._preview(seeds, encoder.input_size)
+        return encoder.images(self._render(small, self._parameters(f), "bilinear") * 2 - 1)
 
     def sample(
         self, f: Tensor, seeds: SeedBatch, condition: Condition, noise: NoiseSource, steer: Steer | None = None

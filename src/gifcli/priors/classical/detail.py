@@ -26,7 +26,14 @@ def refocus(x: Tensor, p: Parameters) -> Tensor:
 def blur(x: Tensor, side: float) -> Tensor:
     """(b c h w) averaged over squares of `side` pixels and interpolated back: sigma = side / 2, at a Gaussian's tenth."""
     small = F.interpolate(x, (math.ceil(x.shape[-2] / side), math.ceil(x.shape[-1] / side)), mode="area")
-    return F.interpolate(small, x.shape[-2:], mode="bilinear", align_corners=False)
+    return enlarge(small, (x.shape[-2], x.shape[-1]))
+
+
+def enlarge(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear, (b c h w) -> (b c *size). Enlarging needs no antialiasing, but torch's kernel that has it gives the same
+    bits for any number of threads; the one without does not.
+    """
+    return F.interpolate(x, size, mode="bilinear", align_corners=False, antialias=True)
 
 
 def hide(x01: Tensor, p: Parameters) -> Tensor:
@@ -50,6 +57,6 @@ def add_grain(x01: Tensor, p: Parameters, noise: NoiseSource) -> Tensor:
     h, w = x01.shape[-2:]
     share = min(1.0, GRAIN / min(h, w))
     drawn = noise.normal("grain", (1, round(h * share), round(w * share))).to(x01.device)
-    grain = F.interpolate(drawn, (h, w), mode="bilinear", align_corners=False)
+    grain = enlarge(drawn, (h, w))
     amount = 0.02 * p.grain.clamp(min=0)[:, :, None, None]
     return x01 + amount * grain * (4 * x01 * (1 - x01)).clamp(min=0)

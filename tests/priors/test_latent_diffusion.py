@@ -1,0 +1,135 @@
+"""The latent diffusion prior on small components with random weights, in the layout that ships."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderDC, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
+
+from gifcli.batches import SeedBatch, pixels_to_tensor
+from gifcli.errors import ModelMissingError
+from gifcli.noise import NoiseSource, Slot
+from gifcli.priors import PriorSettings
+from gifcli.priors.latent_diffusion import LatentDiffusionPrior
+
+CONDITION = {"encoder": "embedded", "encoder_input_size": 128, "feature_scale": 1280**0.5, "micro_scale": 4.0}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("prior")
+    blocks = {"encoder_block_out_channels": (8, 8, 16, 16), "decoder_block_out_channels": (8, 8, 16, 16)}
+    layers = {"encoder_layers_per_block": (0, 1, 1, 1), "decoder_layers_per_block": (0, 1, 1, 1)}
+    scales = {f"{part}_qkv_multiscales": ((), (), (), ()) for part in ("encoder", "decoder")}
+    shortcuts = {"encoder_out_shortcut": False, "decoder_in_shortcut": False}
+    AutoencoderDC(latent_channels=16, **blocks, **layers, **scales, **shortcuts).save_pretrained(path / "vae")
+    UNet2DConditionModel(
+        in_channels=16,
+        out_channels=16,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+        mid_block_type="UNetMidBlock2D",
+        block_out_channels=(32, 32),
+        layers_per_block=1,
+        attention_head_dim=8,
+        class_embed_type="projection",
+        projection_class_embeddings_input_dim=1282,
+    ).save_pretrained(path / "unet")
+    FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=1.0).save_pretrained(path / "scheduler")
+    (path / "condition.json").write_text(json.dumps(CONDITION))
+    return path
+
+
+def make(folder, granularity="channel", strength=0.5, guidance_scale=1.5, steps=4):
+    settings = PriorSettings("embedded", steps, strength, guidance_scale, None, mirror=False, granularity=granularity)
+    return LatentDiffusionPrior(folder, settings, "cpu", "float32")
+
+
+@pytest.fixture(scope="module")
+def seeds():
+    from skimage import data
+
+    crops = [data.chelsea()[:128, i : i + 160] for i in (0, 80, 160)]
+    pixels = pixels_to_tensor(np.stack(crops))
+    return SeedBatch(["a", "b", "c"], torch.zeros(3, dtype=torch.int64), ["cat"] * 3, pixels, torch.zeros(3, 1280))
+
+
+def noise(keys):
+    return NoiseSource(0, [Slot(key, 0, 0) for key in keys])
+
+
+def draw(prior, seeds):
+    f = prior.encode(seeds)
+    return prior.sample(f, seeds, prior.condition(["x"] * len(seeds), seeds), noise(seeds.keys))
+
+
+def test_working_size_keeps_the_aspect_at_the_nearest_native_size(folder):
+    prior = make(folder)
+    assert prior.working_size(160, 160) == (128, 128)
+    assert prior.working_size(640, 480) == (176, 128)
+    assert prior.working_size(70, 64) == (64, 64)
+
+
+@pytest.mark.parametrize("granularity", ["channel", "vector"])
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+def test_samples_have_the_seeds_size_and_do_not_depend_on_the_batch(folder, seeds, granularity, strength):
+    prior = make(folder, granularity, strength)
+    together = draw(prior, seeds)
+    assert together.shape == seeds.pixels.shape
+    assert together.abs().max() <= 1
+    alone = torch.cat([draw(prior, seeds.take([i])) for i in range(3)])
+    torch.testing.assert_close(together, alone, atol=2e-3, rtol=0)
+    assert torch.equal(together, draw(prior, seeds))
+
+
+def test_a_low_strength_stays_near_the_reconstruction(folder, seeds):
+    """One Euler step from t = 0.01 moves a latent by no more than 0.01 of the velocity and of the noise."""
+    prior = make(folder, strength=0.01)
+    reconstruction = prior._decode(prior.encode(seeds)).clamp(-1, 1)
+    near = (draw(prior, seeds) - reconstruction).abs().mean()
+    far = (draw(make(folder, strength=1.0), seeds) - reconstruction).abs().mean()
+    assert near < 0.1 * far
+
+
+def test_guidance_scale_one_equals_the_conditional_velocity(folder, seeds):
+    """v_0 + 1 (v_c - v_0) = v_c, which costs half."""
+    prior = make(folder, guidance_scale=1.0)
+    labels = prior._labels(prior.condition(["x"] * 3, seeds).tensors["feature"], 128, 160)
+    x = torch.randn(3, 16, 16, 20, generator=torch.Generator().manual_seed(0))
+    t = torch.tensor(500.0)
+    plain = prior._velocity(x, t, labels)
+    object.__setattr__(prior.settings, "guidance_scale", 1.0 + 1e-9)
+    torch.testing.assert_close(prior._velocity(x, t, labels), plain, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("granularity", ["channel", "vector"])
+def test_features_are_unit_norm_and_differentiable(folder, seeds, granularity):
+    prior = make(folder, granularity)
+    f = prior.encode(seeds).requires_grad_()
+    features = prior.features(f, seeds, prior.encoder)
+    torch.testing.assert_close(features.norm(dim=1), torch.ones(3))
+    features[:, 0].sum().backward()
+    assert f.grad is not None
+    assert f.grad.abs().sum() > 0
+
+
+def test_a_missing_part_is_one_clear_line(folder, tmp_path):
+    (tmp_path / "condition.json").write_text(json.dumps(CONDITION))
+    with pytest.raises(ModelMissingError, match="expected vae, unet and scheduler") as caught:
+        make(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_pickle_is_not_loaded(folder, tmp_path):
+    """Only safetensors: weights in a file that could run code are refused."""
+    import shutil
+
+    copy = tmp_path / "prior"
+    shutil.copytree(folder, copy)
+    weights = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.unlink()
+    torch.save({}, copy / "unet" / "diffusion_pytorch_model.bin")
+    with pytest.raises(ModelMissingError):
+        make(copy)
