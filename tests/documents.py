@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,7 @@ def gif(*arguments: str) -> int:
         patch.setattr(sys, "argv", ["gif", *arguments])
         with pytest.raises(SystemExit) as left:
             main()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     return int(left.value.code or 0)
 
 

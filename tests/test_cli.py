@@ -158,10 +158,10 @@ def test_no_ansi_where_no_terminal_is(gif, photos: Path, environment: dict[str, 
         assert ESCAPE not in done.out + done.err
 
 
-def test_results_can_be_cut_off_by_a_pipe(photos: Path) -> None:
-    process = fresh("expand", "--help")
+def test_results_can_be_cut_off_by_a_pipe() -> None:
+    process = fresh("recipes", "list")
     process.stdout.close()
-    assert process.wait(60) in (0, 141)
+    assert process.wait(60) == 141
     assert "Traceback" not in process.stderr.read()
 
 

@@ -98,7 +98,12 @@ class Measured:
             noise = torch.randn(len(self.x), 16, 16, 16, generator=made)
             parts = zip(self.x.split(32), noise.split(32), strict=True)
             groups.append(
-                torch.cat([self.sampler.sample(x, strength, self.args.steps, self.args.scale, n) for x, n in parts])
+                torch.cat(
+                    [
+                        self.sampler.sample(x, strength, max(1, round(self.args.steps * strength)), self.args.scale, n)
+                        for x, n in parts
+                    ]
+                )
             )
         rate = len(self.x) * len(groups) / (time.perf_counter() - began)
         f = torch.stack([self.features(group) for group in groups], 1)

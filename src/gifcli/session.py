@@ -1,5 +1,6 @@
 """What a command or a script calls: opens a run folder under its lock, does the work, and says what came of it."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -109,6 +110,8 @@ def make_recipe(name: str | None, overrides: dict[str, Any]) -> Recipe:
 @contextmanager
 def opened(source: Path, root: Path, recipe: Recipe, access: Access) -> Iterator[Run]:
     """An open run under its writer lock."""
+    if recipe.run.offline:
+        os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")  # read when those libraries are imported
     prepare_output(root, source, access.options)
     store = ShardStore(root)
     with store.lock(access.wait_lock):

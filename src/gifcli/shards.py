@@ -137,8 +137,10 @@ class ShardStore:
         Raises:
             BusyError: another process held it for all of `wait` seconds.
         """
-        self.state.mkdir(parents=True, exist_ok=True)
-        with (self.state / "lock").open("a") as handle:
+        with free_room():
+            self.state.mkdir(parents=True, exist_ok=True)
+            handle = (self.state / "lock").open("a")
+        with handle:
             deadline = time.monotonic() + wait
             while True:
                 try:

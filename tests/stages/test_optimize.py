@@ -129,9 +129,9 @@ def test_unguided_noise_is_the_guided_start() -> None:
 @pytest.mark.parametrize("batch", [1, 4])
 def test_the_batch_size_changes_no_more_than_rounding(batch: int) -> None:
     for small, large in zip(run(batch=batch, **ALL), run(**ALL), strict=True):
-        assert np.abs(small.z - large.z).mean() < 1e-4
-        assert np.abs(small.b - large.b).mean() < 1e-4
-        assert small.scores_start == pytest.approx(large.scores_start, abs=1e-4)
+        assert np.abs(small.z - large.z).mean() < 1e-3
+        assert np.abs(small.b - large.b).mean() < 1e-3
+        assert small.scores_start == pytest.approx(large.scores_start, abs=1e-3)
         assert small.scores_end == pytest.approx(large.scores_end, abs=1e-3)
 
 
