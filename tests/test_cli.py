@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import FLAGS
+
 from processes import Finished, finish, fresh, start
+from runs import FLAGS
 
 ESCAPE = "\x1b"
 
@@ -33,7 +34,7 @@ def test_help_imports_no_torch_and_no_rich(arguments: list[str]) -> None:
 
 
 def test_every_command_shows_an_example(gif) -> None:
-    commands = "expand run extract optimize generate filter export status doctor".split()
+    commands = ["expand", "run", "extract", "optimize", "generate", "filter", "export", "status", "doctor"]
     groups = [("recipes", "list"), ("recipes", "show"), ("recipes", "copy"), ("models", "list")]
     for command in [*((name,) for name in commands), *groups]:
         shown = gif(*command, "--help")
@@ -96,7 +97,7 @@ def test_an_error_is_one_clear_line_and_its_exit_code(gif, photos: Path, tmp_pat
 
 @pytest.mark.parametrize("name", ["bad ratio", "missing source", "output in the source"])
 def test_json_is_one_document_on_errors_too(gif, photos: Path, tmp_path: Path, name: str) -> None:
-    arguments, code, hint = ERRORS[name]
+    arguments, code, _hint = ERRORS[name]
     done = gif(*(argument.format(photos=photos, tmp=tmp_path) for argument in arguments), "--json")
     assert json.loads(done.out)["exit_code"] == code == done.code
 

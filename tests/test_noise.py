@@ -28,7 +28,10 @@ def test_the_numbers_are_those_of_ever() -> None:
     """A changed digest means that every run that was made before is no longer continued with its own noise."""
     noise = NoiseSource(0, SLOTS)
     levels = torch.cat([noise.normal("b", (8,)), noise.uniform("z", (8,))]).mul(1000).round().to(torch.int32)
-    assert hashlib.sha256(levels.numpy().tobytes()).hexdigest() == "faf90055ed2b4bee71c9531aa52eb4c59643b6013ad82e7abb75b667f1994146"
+    assert (
+        hashlib.sha256(levels.numpy().tobytes()).hexdigest()
+        == "faf90055ed2b4bee71c9531aa52eb4c59643b6013ad82e7abb75b667f1994146"
+    )
 
 
 def test_the_numbers_have_their_distributions() -> None:

@@ -28,7 +28,9 @@ def store(tmp_path) -> ShardStore:
 
 
 def test_seeds_come_back_as_they_were_by_key(seeds: list[Seed], store: ShardStore) -> None:
-    odd = replace(seeds[0], key="00aa", path="ca\udcff/a.b c😀.png", label="größe", latent=np.zeros((4, 8, 8), np.float32))
+    odd = replace(
+        seeds[0], key="00aa", path="ca\udcff/a.b c😀.png", label="größe", latent=np.zeros((4, 8, 8), np.float32)
+    )
     given = [*seeds[:3], replace(odd, phash=2**64 - 1)]
     store.write("extract", ShardId(0), [member for seed in given for member in packing.pack_seed(seed)], {})
     found = list(packing.unpack_seeds(store.read("extract", ShardId(0))))
@@ -67,7 +69,11 @@ def test_samples_come_back_as_they_were(store: ShardStore, suffix: str) -> None:
 
 
 def test_columns_come_back_as_they_were(store: ShardStore) -> None:
-    given = {"seed": np.array(["a", "bc"]), "sketch": np.ones((2, 64), np.float16), "phash": np.array([1, 2**63], np.uint64)}
+    given = {
+        "seed": np.array(["a", "bc"]),
+        "sketch": np.ones((2, 64), np.float16),
+        "phash": np.array([1, 2**63], np.uint64),
+    }
     store.write("filter", ShardId(0, 0, 0), packing.pack_columns(given), {})
     found = packing.unpack_columns(store.read("filter", ShardId(0, 0, 0)))
     assert found.keys() == given.keys()

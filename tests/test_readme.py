@@ -70,8 +70,8 @@ def test_every_option_exists() -> None:
     known = {"--help"}
     for command in [group, *group.commands.values()]:
         known |= {flag for parameter in command.params for flag in [*parameter.opts, *parameter.secondary_opts]}
-    text = re.sub(r"^```(?!sh|console).*?^```", "", TEXT, flags=re.MULTILINE | re.DOTALL)
-    named = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", text))
+    named = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", TEXT))
+    assert len(named) > 20
     assert named - known == set()
 
 

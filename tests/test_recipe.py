@@ -28,7 +28,7 @@ def test_all_problems_are_reported_at_once_each_with_its_path() -> None:
 
 
 @pytest.mark.parametrize(
-    "text, line",
+    ("text", "line"),
     [
         ("rati: 3", "rati: unknown setting; did you mean `ratio`?"),
         ("checks: {label: {quantil: 1}}", "checks.label.quantil: unknown setting; did you mean `quantile`?"),
@@ -48,8 +48,21 @@ def test_a_problem_is_one_clear_line(text: str, line: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["ratio: many", "ratio: 1e9", "ratio: .nan", "rng: -1", "rng: 1.5", "input: {holdout: 100%}", "input: {holdout: a%}"]
-    + ["prior: {steps: 1.5}", "prior: 5", "guides: {}", "guides: [{name: beauty}]", "run: {workers: none}", "prior: null"],
+    [
+        "ratio: many",
+        "ratio: 1e9",
+        "ratio: .nan",
+        "rng: -1",
+        "rng: 1.5",
+        "input: {holdout: 100%}",
+        "input: {holdout: a%}",
+        "prior: {steps: 1.5}",
+        "prior: 5",
+        "guides: {}",
+        "guides: [{name: beauty}]",
+        "run: {workers: none}",
+        "prior: null",
+    ],
 )
 def test_values_out_of_range_are_refused_by_path(text: str) -> None:
     (line,) = problems(text)[1:]
@@ -62,7 +75,9 @@ def test_what_is_no_mapping_is_refused(text: str) -> None:
     assert line.startswith("r.yaml")
 
 
-@pytest.mark.parametrize("value, ratio", [("5x", 5.0), ("2.5x", 2.5), ("3", 3.0), ("4×", 4.0), (1.5, 1.5), (" 2x ", 2.0)])
+@pytest.mark.parametrize(
+    ("value", "ratio"), [("5x", 5.0), ("2.5x", 2.5), ("3", 3.0), ("4×", 4.0), (1.5, 1.5), (" 2x ", 2.0)]
+)
 def test_ratio_is_read_as_people_write_it(value: object, ratio: float) -> None:
     assert Recipe(ratio=value).ratio == ratio
 
@@ -71,7 +86,7 @@ def test_an_odd_ratio_is_left_for_validation() -> None:
     assert parse_ratio("x5") == "x5"
 
 
-@pytest.mark.parametrize("value, share", [("20%", 0.2), ("12.5%", 0.125), (0.3, 0.3)])
+@pytest.mark.parametrize(("value", "share"), [("20%", 0.2), ("12.5%", 0.125), (0.3, 0.3)])
 def test_shares_are_read_as_percent_too(value: object, share: float) -> None:
     recipe = load_recipe("", {"input.holdout": value, "input.max_failures": value}, "x")
     assert recipe.input.holdout == recipe.input.max_failures == share
@@ -79,7 +94,9 @@ def test_shares_are_read_as_percent_too(value: object, share: float) -> None:
 
 def test_overrides_reach_into_sections_and_lists() -> None:
     overrides = parse_assignments(["prior.strength=0.5", "guides[1].weight=3", "checks.label.top_k=2", "ratio=2x"])
-    recipe = load_recipe("guides: [{name: entropy}, {name: diversity}]\nprior: {strength: 0.1, steps: 2}", overrides, "x")
+    recipe = load_recipe(
+        "guides: [{name: entropy}, {name: diversity}]\nprior: {strength: 0.1, steps: 2}", overrides, "x"
+    )
     assert (recipe.prior.strength, recipe.prior.steps, recipe.checks.label.top_k, recipe.ratio) == (0.5, 2, 2, 2.0)
     assert [(guide.name, guide.weight) for guide in recipe.guides] == [("entropy", 1.0), ("diversity", 3.0)]
 
@@ -98,7 +115,9 @@ def test_a_whole_list_can_be_set() -> None:
     ]
 
 
-@pytest.mark.parametrize("path", ["guides[7].weight", "guides.first.weight", "ratio.of.what", "prior.name.x", "ra tio", "[0]"])
+@pytest.mark.parametrize(
+    "path", ["guides[7].weight", "guides.first.weight", "ratio.of.what", "prior.name.x", "ra tio", "[0]"]
+)
 def test_an_override_of_a_place_that_is_not_there_is_refused_by_path(path: str) -> None:
     lines = problems("ratio: 3", **{path: 1})
     assert len(lines) == 2
@@ -112,7 +131,9 @@ def test_an_assignment_needs_a_path_and_a_yaml_value(assignment: str) -> None:
 
 
 def test_a_dumped_recipe_loads_as_itself() -> None:
-    recipe = load_recipe("prior: {domains: [größe], strength: 0.25}\nratio: 2.5x\nchecks: {drift: {enabled: false}}", {}, "x")
+    recipe = load_recipe(
+        "prior: {domains: [größe], strength: 0.25}\nratio: 2.5x\nchecks: {drift: {enabled: false}}", {}, "x"
+    )
     text = dump_recipe(recipe)
     assert load_recipe(text, {}, "x") == recipe
     assert flatten(yaml.safe_load(text))["checks.drift.enabled"] is False
@@ -129,7 +150,7 @@ def test_flatten_names_every_leaf() -> None:
 
 
 def test_a_recipe_that_cannot_be_read_is_named(tmp_path) -> None:
-    with pytest.raises(RecipeError, match="nowhere.yaml: expected a readable YAML recipe"):
+    with pytest.raises(RecipeError, match=r"nowhere.yaml: expected a readable YAML recipe"):
         read_recipe(tmp_path / "nowhere.yaml", {})
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(RecipeError, match=r"binary.yaml: expected a readable YAML recipe"):

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from conftest import FLAGS, stamps, tiny, tree
 from gifcli import session
 from gifcli.errors import DiskFullError
 from processes import Gif, finish, fresh, start
+from runs import FLAGS, stamps, tiny, tree
 
 STAGES = {"1-seeds": (1, 4), "2-noises": (1, 4, 7), "3-samples": (1, 4, 7), "4-verdicts": (1, 4, 7)}
 """Folder -> how many finished shards it has when the run is killed; there are six, and one or two of attempt 1."""
@@ -62,17 +62,22 @@ def done(root: Path, folder: str) -> int:
 
 
 @pytest.mark.slow
-def test_a_run_killed_in_every_stage_ends_as_one_that_was_not(photos: Path, reference: Path, tmp_path: Path) -> None:
+def test_a_run_killed_in_every_stage_ends_as_one_that_was_not(
+    photos: Path, reference: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     root = tmp_path / "out"
     hits = [name for name, moment in moments(root) if kill_when(expand(photos, root), moment)]
     assert len(hits) >= 11, hits
     assert {name.split()[0] for name in hits} >= set(STAGES)
+    record_property("kills", hits)
     assert expand(photos, root).wait().code == 0
     assert_same(root, reference)
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_random_ends_as_one_that_was_not(photos: Path, reference: Path, tmp_path: Path) -> None:
+def test_a_run_killed_at_random_ends_as_one_that_was_not(
+    photos: Path, reference: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     delays = random.Random(20)
     hits: list[float] = []
     chain = 0
@@ -89,7 +94,7 @@ def test_a_run_killed_at_random_ends_as_one_that_was_not(photos: Path, reference
         assert code == 0
         assert_same(root, reference)
         chain += 1
-    print(f"{len(hits)} kills in {chain} runs, after", [round(delay, 2) for delay in hits])
+    record_property("kills", [round(delay, 3) for delay in hits])
 
 
 @pytest.mark.slow
@@ -126,7 +131,7 @@ def test_a_finished_run_repeated_changes_nothing_and_loads_no_model(photos: Path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_says_how_to_resume_and_does(
     photos: Path, reference: Path, tmp_path: Path, number: int, code: int
 ) -> None:
@@ -164,7 +169,10 @@ def test_a_full_disk_gives_exit_6_and_the_run_resumes_once_there_is_room(
 ) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={room}", "tmpfs", disk]).returncode:
+    if (
+        os.geteuid()
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={room}", "tmpfs", disk], check=False).returncode
+    ):
         pytest.skip("mounting needs root; the injected test below goes everywhere")
     try:
         full = start(tmp_path / "log", "expand", photos, "-o", disk / "out", *FLAGS).wait()

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from conftest import save_crops, stamps, tiny, tree
 from gifcli import session
 from gifcli.errors import InputError, UsageError
 from gifcli.run import Options, source_of
 from gifcli.shards import ShardStore
+from runs import save_crops, stamps, tiny, tree
+
+RESUME = Options()
 
 
 @dataclass
@@ -31,7 +33,7 @@ class Heard(session.Silent):
         self.stages.append((stage, total))
 
 
-def expand(photos: Path, root: Path, options: Options = Options(), **changed: object) -> Heard:
+def expand(photos: Path, root: Path, options: Options = RESUME, **changed: object) -> Heard:
     heard = Heard()
     heard.summary = session.expand(photos, root, tiny(**changed), session.Access(options, reporter=heard))
     return heard
@@ -47,7 +49,7 @@ def generated(root: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "path, value, line, stage",
+    ("path", "value", "line", "stage"),
     [
         ("image.size", 64, "image.size was None, now 64", "extract"),
         ("rng", 1, "rng was 0, now 1", "optimize"),
@@ -159,7 +161,9 @@ def test_removed_images_leave_the_export_and_come_back(own_photos: Path, finishe
     heard = expand(own_photos, finished)
     assert heard.stages == []
     assert heard.summary.originals == 11
-    assert {name for name in generated(reference) if name.startswith("cat/2_")} == generated(reference) - generated(finished)
+    assert {name for name in generated(reference) if name.startswith("cat/2_")} == generated(reference) - generated(
+        finished
+    )
     assert not (finished / "train" / "cat" / "2.png").exists()
     (own_photos.parent / "2.png").rename(gone)
     expand(own_photos, finished)

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 import pytest
-from conftest import save_crops, tiny
 from PIL import Image
 
 from gifcli import packing, session
 from gifcli.errors import InputError, RecipeError, ShortfallError, UsageError
 from gifcli.shards import ShardStore
+from runs import save_crops, tiny, tree
 
 LOOSE = {f"checks__{name}__enabled": False for name in ("broken", "label", "drift", "unchanged", "duplicate")}
 """No check: the number of images is then known."""
@@ -71,7 +71,9 @@ def test_nothing_sees_what_is_held_out(photos: Path, tmp_path: Path) -> None:
     assert classes(root) == {"brick": 6, "cat": 6, "coffee": 6}
     held = {row["sha256"] for row in rows(root) if row["split"] == "holdout"}
     store = ShardStore(root)
-    seen = {seed.sha256 for shard in store.done("extract") for seed in packing.unpack_seeds(store.read("extract", shard))}
+    seen = {
+        seed.sha256 for shard in store.done("extract") for seed in packing.unpack_seeds(store.read("extract", shard))
+    }
     assert len(held) == 3
     assert len(seen) == 9
     assert not held & seen
@@ -178,8 +180,6 @@ def test_the_five_stages_one_by_one_equal_expand(photos: Path, reference: Path, 
         for stage in ("optimize", "generate", "filter"):
             session.run_stage(stage, root, {})
     session.run_stage("export", root, {})
-    from conftest import tree
-
     assert tree(root) == tree(reference)
 
 

@@ -1,9 +1,9 @@
 import pytest
 
-from conftest import tiny
 from gifcli.recipe import flatten, load_recipe
 from gifcli.schema import Recipe
 from gifcli.settings import OWNED, STAGES, changes, fingerprints, resolve, stage_settings
+from runs import tiny
 
 CLASSICAL = load_recipe("", {"prior.name": "classical"}, "x")
 
@@ -37,7 +37,14 @@ def test_every_setting_belongs_to_one_stage_or_to_none_for_a_reason() -> None:
     owners = {path: [stage for stage in STAGES if path.startswith(OWNED[stage])] for path in flat}
     assert all(len(owner) <= 1 for owner in owners.values()), owners
     free = {path for path, owner in owners.items() if not owner}
-    assert {path.partition(".")[0] for path in free} == {"ratio", "per_class", "balance", "max_attempts", "input", "run"}
+    assert {path.partition(".")[0] for path in free} == {
+        "ratio",
+        "per_class",
+        "balance",
+        "max_attempts",
+        "input",
+        "run",
+    }
     assert {path for path in free if path.startswith("input.")} == {
         "input.limit",
         "input.max_failures",
@@ -50,7 +57,7 @@ def settings(**changed: object) -> dict[str, dict[str, object]]:
 
 
 @pytest.mark.parametrize(
-    "path, value, stage",
+    ("path", "value", "stage"),
     [
         ("image.size", 64, "extract"),
         ("classifier.max_clusters", 2, "extract"),
@@ -71,7 +78,9 @@ def test_a_changed_setting_changes_its_stage_and_those_after_it(path: str, value
     assert [name for name in STAGES if old[name] != new[name]] == list(STAGES[STAGES.index(stage) :])
 
 
-@pytest.mark.parametrize("path, value", [("run.batch_size", 3), ("run.engine", "local"), ("ratio", 9), ("max_attempts", 1)])
+@pytest.mark.parametrize(
+    ("path", "value"), [("run.batch_size", 3), ("run.engine", "local"), ("ratio", 9), ("max_attempts", 1)]
+)
 def test_how_and_how_much_changes_no_fingerprint(path: str, value: object) -> None:
     assert fingerprints(settings(), "r") == fingerprints(settings(**{path: value}), "r")
 

@@ -19,7 +19,9 @@ def store(tmp_path: Path) -> ShardStore:
     return ShardStore(tmp_path)
 
 
-@pytest.mark.parametrize("n, round_, attempt, part", [*itertools.product((0, 7, 123456), (0, 2), (None, 0, 13), (0, 4))])
+@pytest.mark.parametrize(
+    ("n", "round_", "attempt", "part"), [*itertools.product((0, 7, 123456), (0, 2), (None, 0, 13), (0, 4))]
+)
 def test_names_are_read_back(n: int, round_: int, attempt: int | None, part: int) -> None:
     shard = ShardId(n, round_, attempt, part)
     assert ShardId.parse(str(shard)) == shard
@@ -31,7 +33,9 @@ def test_names_are_short() -> None:
 
 def test_a_shard_is_a_tar_with_the_same_bytes_whatever_the_order_of_its_members() -> None:
     assert pack(MEMBERS) == pack(reversed(MEMBERS))
-    assert hashlib.sha256(pack(MEMBERS)).hexdigest() == "6d44bd8f272501d9ee4f0d9ebf22a7ff7421646916bdd6b42d466d3ef5601b72"
+    assert (
+        hashlib.sha256(pack(MEMBERS)).hexdigest() == "6d44bd8f272501d9ee4f0d9ebf22a7ff7421646916bdd6b42d466d3ef5601b72"
+    )
 
 
 def test_a_shard_is_read_back_by_suffix(store: ShardStore) -> None:
@@ -94,7 +98,7 @@ def test_a_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.Monkey
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(DiskFullError, match="no room left to write .*state.json.*run the same command again"):
+    with pytest.raises(DiskFullError, match=r"no room left to write .*state.json.*run the same command again"):
         write_atomic(path, b"new")
     assert [(p.name, p.read_bytes()) for p in path.parent.iterdir()] == [("state.json", b"old")]
 

@@ -15,11 +15,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderDC
-from torch import Tensor
-
 from loop import Average, Clock, Muon, fast, parameters, save
 from packed import Packed, open_packed, resize, to_pixels
 from principal import warm_start
+from torch import Tensor
 
 HELD_OUT = 48  # last images of each sharp source, for the log's PSNR
 

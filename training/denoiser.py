@@ -19,13 +19,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderDC, UNet2DConditionModel
-from torch import Tensor, nn
-from torch.nn import functional as F
-
 from condition import DIM, SCALE, condition, dropped, perturbed
+from diffusers import AutoencoderDC, UNet2DConditionModel
 from export import export, half
 from loop import Average, Clock, Muon, fast, parameters, save
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 SHARE = {"tiny": {64: 0.6, 128: 0.25}, "imagenet-sample": {64: 0.13, 128: 0.35}}  # of the draws; others share the rest
 HELD_OUT = 256  # last latents, never drawn: the log's loss

@@ -16,9 +16,8 @@ from pathlib import Path
 
 import diffusers
 import torch
-from diffusers import AutoencoderDC, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
-
 from condition import MICRO, SCALE, SIZE
+from diffusers import AutoencoderDC, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
 
 PARTS = {"vae": "AutoencoderDC", "unet": "UNet2DConditionModel", "scheduler": "FlowMatchEulerDiscreteScheduler"}
 INDEX = {"_class_name": "DiffusionPipeline", "_diffusers_version": diffusers.__version__} | {
@@ -30,6 +29,7 @@ CONDITION = {
     "feature_scale": SCALE,
     "micro": ["source", "size"],
     "micro_scale": MICRO,
+    "size_multiple": 32,  # AttnUpBlock2D cannot crop: latent sides must divide by 4
 }
 
 
@@ -43,6 +43,8 @@ def export(vae: AutoencoderDC, unet: UNet2DConditionModel, out: Path) -> None:
     for name, part in parts.items():
         fresh = out / f"{name}.new"
         part.save_pretrained(fresh)
+        for path in fresh.iterdir():
+            path.chmod(0o644)
         shutil.rmtree(out / name, ignore_errors=True)
         fresh.rename(out / name)
     (out / "model_index.json").write_text(json.dumps(INDEX, indent=2) + "\n")

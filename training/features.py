@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from packed import Packed, open_packed, resize, to_pixels
 
 from gifcli.encoders.embedded import EmbeddedEncoder
-from packed import Packed, open_packed, resize, to_pixels
 
 LOOKS = 40_000  # a sharp source gives about this many crops, at most MOST an image
 MOST = 12

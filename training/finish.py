@@ -14,11 +14,10 @@ import argparse
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderDC
-from torch import Tensor
-
 from autoencoder import Crops, build, held_out, psnr
+from diffusers import AutoencoderDC
 from packed import open_packed
+from torch import Tensor
 
 
 @torch.no_grad()

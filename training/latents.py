@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderDC
-
 from features import batch
 from packed import Packed, open_packed
 

@@ -31,7 +31,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(groups, {"lr": lr, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
         updates = [(group, p) for group in self.param_groups for p in group["params"] if p.grad is not None]
         list(self.map(lambda update: self._update(*update), updates))
 

@@ -16,13 +16,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-
 from condition import DIM, SIZE
 from pack import decode, sources
 from packed import resize, to_pixels
 from sample import Sampler, square
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 def labelled(path: Path, most: int) -> tuple[Tensor, Tensor]:

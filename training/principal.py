@@ -63,7 +63,7 @@ def _encoder(encoder: nn.Module, x: Tensor, z: Tensor) -> None:
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
     features: list[Tensor] = []
-    hook = last.register_forward_hook(lambda module, inputs, output: features.append(inputs[0]))
+    hook = last.register_forward_hook(lambda _, inputs, __: features.append(inputs[0]))
     shortcut = torch.cat([encoder(part) for part in x.split(64)]).movedim(1, -1).reshape(len(z), -1)
     hook.remove()
     h = torch.cat(features).movedim(1, -1).reshape(len(z), -1)

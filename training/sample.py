@@ -15,14 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from condition import SIZE, condition
 from diffusers import AutoencoderDC, UNet2DConditionModel
+from pack import decode, sources
+from packed import to_pixels
 from PIL import Image
 from torch import Tensor
 
-from condition import SIZE, condition
 from gifcli.encoders.embedded import EmbeddedEncoder
-from pack import decode, sources
-from packed import to_pixels
 
 SKIMAGE = ("chelsea", "coffee", "astronaut", "rocket")
 

@@ -48,6 +48,7 @@ def expand(
     from gifcli.run import Options
 
     overrides = {**(settings or {}), **({} if ratio is None else {"ratio": ratio})}
-    made = session.make_recipe(None if recipe is None else str(recipe), overrides)
-    access = session.Access(Options(if_exists))
-    return session.expand(Path(source), None if output is None else Path(output), made, access)
+    target = None if output is None else Path(output)
+    name = None if recipe is None else str(recipe)
+    made, root = session.prepare(Path(source), target, name, overrides, afresh=if_exists == "overwrite")
+    return session.expand(Path(source), root, made, session.Access(Options(if_exists)))

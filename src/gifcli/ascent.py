@@ -31,6 +31,7 @@ class GuidanceSettings:
     optimizer    "adam" or "sign" (of the gradient)         lr  length of a step
     noise_scale  of the initial z ~ U(0, 1) and b ~ N(0, 1)
     eps          radius of the ball; like lr and noise_scale in units of the latent's standard deviation
+    retreat      noise_scale of each further attempt, as a share of the one before: retries stay nearer the seed
     encoder_size side in pixels at which the guide looks, None = the encoder's own
     """
 
@@ -41,6 +42,7 @@ class GuidanceSettings:
     noise_scale: float = 0.3
     eps: float = 0.8
     encoder_size: int | None = None
+    retreat: float = 1.0
 
 
 @dataclass(slots=True)

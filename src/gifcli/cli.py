@@ -185,8 +185,8 @@ def extract(
 
     _say(as_json, quiet, verbose)
     options = _options(if_exists, "extract" if redo else None, refresh_rules)
-    made = session.make_recipe(recipe, overrides)
-    _print_summary(session.extract(source, output, made, session.Access(options, wait_lock, _console)))
+    made, root = session.prepare(source, output, recipe, overrides, afresh=if_exists == "overwrite")
+    _print_summary(session.extract(source, root, made, session.Access(options, wait_lock, _console)))
 
 
 def _stage_command(stage: str, text: str, example: str) -> None:
@@ -293,10 +293,13 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
+    if code in {130, 143}:  # at once: a shard under way commits nothing, and its thread is not waited for
+        sys.stdout.flush()
+        os._exit(code)
     sys.exit(code)
 
 
-def _run_app() -> int:
+def _run_app() -> int:  # noqa: PLR0911 - one return an exit code
     command = typer.main.get_command(app)
     click_error = typer.BadParameter.__mro__[2]  # typer brings its own click, whose base error it doesn't export
     try:
@@ -317,17 +320,21 @@ def _run_app() -> int:
             raise
         _console.error(f"a bug in gif: {type(error).__name__}: {error}; run again with -v for the traceback", 1)
         return 1
+    if result == 130:  # typer has made an exit code of Ctrl-C
+        return _interrupted(130)
     return result if isinstance(result, int) else 0
 
 
 def _usage(error: Any) -> int:
     """A mistake on the command line, as one line."""
-    if not str(error.format_message()):  # no arguments at all: help was printed
+    if type(error).__name__ == "NoArgsIsHelpError":
+        _console.result([error.format_message()], {"error": "no command", "exit_code": 2})
         return 2
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "gif"
     message = error.format_message().rstrip(".")
-    _console.error(f"{message[0].lower()}{message[1:]}; see: {path} --help", 2)
+    lead = f"{message[0].lower()}{message[1:]}"
+    _console.error(f"{lead}{'' if lead.endswith('?') else ';'} see: {path} --help", 2)
     return 2
 
 
@@ -372,14 +379,14 @@ def _expand(
 ) -> None:
     from gifcli import session
 
-    made = session.make_recipe(recipe, overrides)
+    made, root = session.prepare(source, output, recipe, overrides, afresh=options.if_exists == "overwrite")
     if dry_run:
         from gifcli.rehearsal import rehearse
 
-        forecast = rehearse(source, output, made, _console)
+        forecast = rehearse(source, root, made, _console)
         _console.result(forecast.to_lines(), forecast.to_data())
         return
-    summary = session.expand(source, output, made, session.Access(options, wait_lock, _console))
+    summary = session.expand(source, root, made, session.Access(options, wait_lock, _console))
     _print_summary(summary)
     session.verdict(summary, made)
 

@@ -11,7 +11,7 @@ from typing import Any
 from gifcli import __version__
 from gifcli.devices import choose_device
 from gifcli.errors import ModelMissingError
-from gifcli.models import CLASSICAL, choose_prior, encoder_card, revision
+from gifcli.models import choose_prior, encoder_card, priors, revision
 
 PACKAGES = ("torch", "torchvision", "diffusers", "timm", "open_clip_torch", "numpy", "pillow", "pyarrow")
 
@@ -76,7 +76,9 @@ def diagnose() -> Diagnosis:
 
 def models_present() -> list[dict[str, str]]:
     """The priors and encoders that are ready on this machine."""
-    rows = [{"kind": "prior", "name": CLASSICAL.name, "revision": CLASSICAL.revision, "licence": CLASSICAL.licence}]
+    rows = [
+        {"kind": "prior", "name": card.name, "revision": card.revision, "licence": card.licence} for card in priors()
+    ]
     try:
         card = encoder_card("embedded")
     except ModelMissingError:

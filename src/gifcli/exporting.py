@@ -83,7 +83,9 @@ def _write(exported: Exported) -> None:
         items = _counted(_items(exported, located), counts)
         files = make_format(run.recipe.export.to).write(items, run.root, info, ledger)
     if located:
-        run.reporter.warn(f"originals that carry a GPS position, copied as they are: {len(located)}, such as {located[0]}")
+        run.reporter.warn(
+            f"originals that carry a GPS position, copied as they are: {len(located)}, such as {located[0]}"
+        )
     write_manifest(_rows(exported, iter(files)), run.root / "manifest.parquet", exported.label_ids, _scores(run))
     write_card(run.root, info)
     write_run_report(run, exported.progress, exported.targets)

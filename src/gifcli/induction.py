@@ -71,7 +71,10 @@ def _report(run: Run, state: dict[str, Any]) -> None:
     figures = [f"{kind} {value:.1%}" for kind, value in state["accuracy"].items() if kind != "mirrored"]
     if figures:
         run.reporter.say(f"guide: accuracy on your seeds: {', '.join(figures)}; taking {state['classifier']}")
-    mirrored = "keep their class" if state["mirror_safe"] else "do not clearly keep their class"
-    run.reporter.say(f"guide: mirrored seeds {mirrored}; prior.mirror auto = {str(state['mirror_safe']).lower()}")
+    if run.recipe.prior.mirror == "auto":
+        mirrored = (
+            "keep their class: mirroring is on" if state["mirror_safe"] else "may lose their class: mirroring is off"
+        )
+        run.reporter.say(f"guide: mirrored seeds {mirrored} (prior.mirror: auto)")
     for note in state["notes"]:
         run.reporter.warn(note)

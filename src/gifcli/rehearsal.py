@@ -12,7 +12,7 @@ from gifcli.plan import Plan, targets
 from gifcli.recipe import Recipe
 from gifcli.records import Source
 from gifcli.run import HOLDOUT, PLAN, Options, Reporter, open_run, prepare_output
-from gifcli.session import Silent, default_output
+from gifcli.session import Silent
 from gifcli.shards import ShardStore
 from gifcli.source import scan
 
@@ -50,7 +50,8 @@ class Forecast:
         total = self.originals + self.generated
         speeds = ", ".join(f"{stage} {seconds:.3f}" for stage, seconds in self.seconds_an_image.items())
         smallest, largest = min(self.per_class.values()), max(self.per_class.values())
-        classes = f"{len(self.per_class)} classes of {smallest} to {largest} images in the end"
+        sizes = f"{smallest}" if smallest == largest else f"{smallest} to {largest}"
+        classes = f"{len(self.per_class)} classes of {sizes} images in the end"
         return [
             f"{self.originals} originals + {self.generated} generated = {total} images in {self.output}; {classes}",
             *([f"{self.there} of the generated ones are there already"] if self.there else []),
@@ -61,13 +62,12 @@ class Forecast:
         ]
 
 
-def rehearse(source: Path, output: Path | None, recipe: Recipe, reporter: Reporter) -> Forecast:
+def rehearse(source: Path, root: Path, recipe: Recipe, reporter: Reporter) -> Forecast:
     """Plans a run and measures a few of its images; writes nowhere but in a temporary folder that it removes.
 
     Raises:
         GifError: as the run itself would.
     """
-    root = output or default_output(source, recipe)
     prepare_output(root, source, Options())
     found = scan(source, classes_file=Path(recipe.input.classes) if recipe.input.classes else None)
     for warning in found.warnings:

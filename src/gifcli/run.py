@@ -259,7 +259,7 @@ def _plan_sources(run: Run, options: Options) -> None:
     new = [source for source in train if source.key not in known]
     if known and new and options.if_exists != "extend":
         run.reporter.warn(
-            f"{len(new)} images in {run.source} are new to this run and left alone; take them in with --if-exists extend"
+            f"images in {run.source} that are new to this run, left alone: {len(new)}; take them in with --if-exists extend"
         )
         return
     run.plan.add_sources(train, run.recipe.run.shard_seeds)

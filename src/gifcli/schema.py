@@ -78,6 +78,7 @@ class GuidanceSection(Section):
     lr: float | Auto = Field("auto", description="step length, in standard deviations of the latent")
     noise_scale: float | Auto = Field("auto", description="size of the random start, in standard deviations")
     eps: float | Auto = Field("auto", description="largest displacement of an element, in standard deviations")
+    retreat: float = Field(0.75, gt=0, le=1, description="noise of each further attempt, as a share of the one before")
     encoder_size: int | None = Field(
         128, ge=32, description="side in pixels at which the encoder looks; null = its own"
     )

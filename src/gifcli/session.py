@@ -1,6 +1,7 @@
 """What a command or a script calls: opens a run folder under its lock, does the work, and says what came of it."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -8,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from gifcli import exporting, pipeline
-from gifcli.errors import InputError, ShortfallError
+from gifcli.errors import GifError, InputError, ShortfallError
 from gifcli.recipe import Recipe, load_recipe, read_recipe
-from gifcli.run import Options, Reporter, Run, open_run, prepare_output, source_of
-from gifcli.shards import ShardStore
+from gifcli.run import PLAN, Options, Reporter, Run, open_run, prepare_output, source_of
+from gifcli.shards import STATE, ShardStore
 from gifcli.summary import Summary, summarise
 
 
@@ -34,13 +35,13 @@ class Access:
     reporter: Reporter = field(default_factory=Silent)
 
 
-def expand(source: Path, output: Path | None, recipe: Recipe, access: Access = Access()) -> Summary:
+def expand(source: Path, root: Path, recipe: Recipe, access: Access = Access()) -> Summary:
     """Turns a folder of labelled images into a bigger one: all five stages, or what is still owed of them.
 
     Raises:
         GifError: see the exception tree in errors.py; a shortfall is no error here, see `verdict`.
     """
-    with opened(source, output or default_output(source, recipe), recipe, access) as run:
+    with opened(source, root, recipe, access) as run:
         done = pipeline.expand(run)
         exporting.export(run)
         return summarise(run, done)
@@ -60,9 +61,9 @@ def run_stage(stage: str, root: Path, overrides: dict[str, Any], access: Access 
         return summarise(run, [stages[stage](run)])
 
 
-def extract(source: Path, output: Path | None, recipe: Recipe, access: Access = Access()) -> Summary:
+def extract(source: Path, root: Path, recipe: Recipe, access: Access = Access()) -> Summary:
     """The first stage alone: a run folder with seeds and rules."""
-    with opened(source, output or default_output(source, recipe), recipe, access) as run:
+    with opened(source, root, recipe, access) as run:
         return summarise(run, [pipeline.extract(run)])
 
 
@@ -80,9 +81,11 @@ def verdict(summary: Summary, recipe: Recipe) -> None:
             f"--max-failures {recipe.input.max_failures:.0%}; {summary.output}/failures.jsonl says why"
         )
     if summary.shortfall:
+        worst = max(summary.rejected, key=lambda name: summary.rejected[name], default="label")
         raise ShortfallError(
             f"{sum(summary.shortfall.values())} of {summary.wanted} samples are missing after "
-            f"{recipe.max_attempts} attempts; try a higher --max-attempts, or looser checks"
+            f"{recipe.max_attempts} attempts; try a higher --max-attempts, a lower --strength, or a looser "
+            f"checks.{worst}, which rejected most"
         )
 
 
@@ -107,15 +110,47 @@ def make_recipe(name: str | None, overrides: dict[str, Any]) -> Recipe:
     return read_recipe(Path(name) if Path(name).is_file() else shelf_recipe(name), overrides)
 
 
+def prepare(
+    source: Path, output: Path | None, name: str | None, overrides: dict[str, Any], *, afresh: bool = False
+) -> tuple[Recipe, Path]:
+    """The recipe and the run folder: without a recipe's name a run that exists goes on with its own, unless `afresh`.
+
+    Raises:
+        RecipeError: no such recipe, or problems in it.
+    """
+    made = make_recipe(name, overrides)
+    root = output or default_output(source, made)
+    own = root / "recipe.yaml"
+    if name is None and not afresh and own.is_file() and (root / STATE).is_dir():
+        return read_recipe(own, {**_other_goals(overrides), **overrides}), root
+    return made, root
+
+
+def _other_goals(overrides: dict[str, Any]) -> dict[str, Any]:
+    """A goal that is asked for replaces the run's own."""
+    if "per_class" in overrides:
+        return {"ratio": None, "balance": False}
+    return {"per_class": None} if "ratio" in overrides or "balance" in overrides else {}
+
+
 @contextmanager
 def opened(source: Path, root: Path, recipe: Recipe, access: Access) -> Iterator[Run]:
     """An open run under its writer lock."""
     if recipe.run.offline:
         os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")  # read when those libraries are imported
     prepare_output(root, source, access.options)
+    existed = root.is_dir()
     store = ShardStore(root)
     with store.lock(access.wait_lock):
-        yield open_run(store, source, recipe, access.options, access.reporter)
+        try:
+            run = open_run(store, source, recipe, access.options, access.reporter)
+        except GifError:
+            if not (store.state / PLAN).is_file():  # nothing has begun: leave nothing behind
+                shutil.rmtree(store.state)
+                if not existed:
+                    root.rmdir()
+            raise
+        yield run
 
 
 def _export(run: Run) -> pipeline.Done:

@@ -16,6 +16,7 @@ class Summary:
     judged     samples that have a verdict; `rejected` by the check that rejected them
     shortfall  label -> samples that are missing
     rates      stage -> images/s in this invocation; `seconds` is the time of all stages together
+    report     where to look, once the dataset is written
     """
 
     output: str
@@ -28,6 +29,7 @@ class Summary:
     failures: int
     rates: dict[str, float]
     seconds: float
+    report: str | None
 
     @property
     def kept_share(self) -> float:
@@ -45,6 +47,8 @@ class Summary:
             f"{self.originals} originals + {self.generated} generated = {total} images in {self.output}",
             f"checks kept {self.kept_share:.0%} of {self.judged} samples{_listed(self.rejected, ' rejected: ')}",
         ]
+        if not self.seconds:
+            lines.append("nothing was owed")
         if self.rates:
             rates = ", ".join(f"{stage} {rate:.1f}" for stage, rate in self.rates.items())
             lines.append(f"images/s: {rates}; {self.seconds:.0f} s in all")
@@ -55,6 +59,8 @@ class Summary:
             )
         if self.failures:
             lines.append(f"{self.failures} files could not be used; {self.output}/failures.jsonl says why")
+        if self.report:
+            lines.append(f"look at {self.report}")
         return lines
 
 
@@ -71,6 +77,7 @@ def summarise(run: Run, done: Sequence[pipeline.Done] = ()) -> Summary:
         shortfall[seed.label] += targets[seed.key] - have
     reasons = [reason for attempts in progress.verdicts.values() for reason in attempts.values()]
     rejected = Counter(reason.partition(":")[0] for reason in reasons if reason is not None)
+    page = run.root / "report" / "index.html"
     return Summary(
         output=str(run.root),
         originals=len(seeds),
@@ -82,6 +89,7 @@ def summarise(run: Run, done: Sequence[pipeline.Done] = ()) -> Summary:
         failures=len(pipeline.failures(run)),
         rates=_rates(done),
         seconds=round(sum(step.seconds for step in done), 3),
+        report=str(page) if page.is_file() else None,
     )
 
 

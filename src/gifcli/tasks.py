@@ -181,6 +181,7 @@ def guidance_settings(recipe: Recipe) -> GuidanceSettings:
         noise_scale=float(guidance.noise_scale),
         eps=float(guidance.eps),
         encoder_size=guidance.encoder_size,
+        retreat=guidance.retreat,
     )
 
 

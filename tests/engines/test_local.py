@@ -7,13 +7,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import FLAGS, tree
-from processes import finish, fresh
 
 from gifcli.engines import Job, ShardResult, local
 from gifcli.engines.local import LocalEngine
 from gifcli.errors import EnvironmentFault, InputError
 from gifcli.shards import ShardId
+from processes import finish, fresh
+from runs import FLAGS, tree
 
 
 def die_once(job: Job, device: str) -> ShardResult:

@@ -131,8 +131,8 @@ def test_the_batch_size_changes_no_more_than_rounding(batch: int) -> None:
     for small, large in zip(run(batch=batch, **ALL), run(**ALL), strict=True):
         assert np.abs(small.z - large.z).mean() < 1e-3
         assert np.abs(small.b - large.b).mean() < 1e-3
-        assert small.scores_start == pytest.approx(large.scores_start, abs=1e-3)
-        assert small.scores_end == pytest.approx(large.scores_end, abs=1e-3)
+        assert small.scores_start == pytest.approx(large.scores_start, abs=5e-3)
+        assert small.scores_end == pytest.approx(large.scores_end, abs=5e-3)
 
 
 def test_siblings_in_parts_have_the_gradient_of_all_together() -> None:
@@ -172,3 +172,10 @@ def test_the_granularity_shapes_the_noise() -> None:
         run(replace(SETTINGS, granularity="token"), **ALL)
     with pytest.raises(UsageError, match="adam or sign"):
         run(replace(SETTINGS, optimizer="sgd"), **ALL)
+
+
+def test_retries_start_nearer_the_seed() -> None:
+    settings = replace(SETTINGS, steps=0, retreat=0.5)
+    tries = [run(settings, work=[replace(w, attempt=attempt) for w in WORK], **ALL) for attempt in (0, 2)]
+    sizes = [np.mean([np.abs(noise.b).mean() for noise in noises]) for noises in tries]
+    assert sizes[1] / sizes[0] == pytest.approx(0.25, rel=0.1)

@@ -88,6 +88,11 @@ def prior_card(name: str) -> PriorCard:
             raise UsageError(f"prior: expected auto, classical or embedded; found {name!r}")
 
 
+def priors() -> list[PriorCard]:
+    """Those that are ready on this machine."""
+    return [prior_card("classical"), *([prior_card("embedded")] if EMBEDDED_FOLDER.is_dir() else [])]
+
+
 def choose_prior() -> tuple[str, str]:
     """What `--prior auto` takes on this machine, and why, as one line."""
     return "classical", "the guided classical prior: no download, no GPU"
@@ -112,10 +117,14 @@ def encoder_card(name: str) -> EncoderCard:
 
     Raises:
         ModelMissingError: the embedded weights are not installed.
+        UsageError: that is no encoder's name.
     """
     if name == "embedded":
         return EncoderCard("EfficientNet-Lite0 (ImageNet)", "Apache-2.0", (embedded_encoder_weights(),))
-    path = Path(name.partition(":")[2])
+    arch, colon, weights = name.partition(":")
+    if not (arch and colon and weights):
+        raise UsageError(f"encoder: expected embedded, or an open_clip model as ARCH:TAG or ARCH:FILE; found {name!r}")
+    path = Path(weights)
     return EncoderCard(name, "see the model's own card", (path,) if path.is_file() else ())
 
 

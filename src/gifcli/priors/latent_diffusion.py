@@ -25,7 +25,8 @@ from gifcli.noise import NoiseSource
 from gifcli.priors import Condition, PriorSettings, Steer
 
 NATIVE = (64, 96, 128)
-MULTIPLE = 16
+MULTIPLE = 32
+"""Of both sides in pixels: the denoiser halves the latent twice, and cannot crop."""
 MAX_ASPECT = 2.0
 CONDITION_NOISE = 0.25
 """Length by which a sample's feature is moved at random before it conditions, as in training: siblings differ by it."""
@@ -46,7 +47,7 @@ class LatentDiffusionPrior:
         self.encoder = make_encoder(self.known["encoder"], device, dtype)
 
     def working_size(self, width: int, height: int) -> tuple[int, int]:
-        """Short side: `size`, else the native one (64, 96, 128) nearest the image's; both sides multiples of 16."""
+        """Short side: `size`, else the native one (64, 96, 128) nearest the image's; both sides multiples of 32."""
         short = min(width, height)
         side = self.settings.size or min(NATIVE, key=lambda native: (abs(native - short), native))
         return bucket(width, height, side, MULTIPLE, MAX_ASPECT)

@@ -73,11 +73,16 @@ def _optimize(
 def _initial(
     work: list[Work], tools: Tools, settings: GuidanceSettings, shape: tuple[int, ...]
 ) -> tuple[Tensor, Tensor]:
-    """Draws z ~ U(0, 1) and b ~ N(0, 1), scaled: (b k *shape) each, from each slot's own generators."""
+    """Draws z ~ U(0, 1) and b ~ N(0, 1), scaled: (b k *shape) each, from each slot's own generators.
+
+    Retries start nearer the seed: a slot that was rejected far out is kept sooner closer in.
+    """
     slots = [Slot(w.seed.key, k, w.attempt) for w in work for k in range(w.first, w.last)]
     source = NoiseSource(tools.rng, slots)
     drawn = source.uniform("z", shape), source.normal("b", shape)
-    z, b = ((settings.noise_scale * d).to(tools.device).view(len(work), -1, *shape) for d in drawn)
+    scales = torch.tensor([settings.noise_scale * settings.retreat**slot.attempt for slot in slots])
+    scales = scales.view(-1, *(1 for _ in shape))
+    z, b = ((scales * d).to(tools.device).view(len(work), -1, *shape) for d in drawn)
     return z, b
 
 

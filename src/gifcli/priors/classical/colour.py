@@ -15,14 +15,23 @@ KNEE = 0.25
 def recolour(x01: Tensor, p: Parameters) -> Tensor:
     """(b 3 h w) in [0, 1] -> (b 3 h w), still to be brought into [0, 1] by `shoulder`."""
     x = x01.clamp(1e-3, 1) ** torch.exp(0.15 * p.gamma)[:, :, None, None]
-    x = torch.einsum("bij,bjhw->bihw", matrix(p), x) * light(p, x.shape[-2], x.shape[-1])
+    x = torch.einsum("bij,bjhw->bihw", matrix(p, colourfulness(x01)), x) * light(p, x.shape[-2], x.shape[-1])
     mean = x.mean((1, 2, 3), keepdim=True)
     return mean + (x - mean) * torch.exp(0.2 * p.contrast)[:, :, None, None]
 
 
-def matrix(p: Parameters) -> Tensor:
-    """(b 3 3): white balance and exposure, then saturation, then hue (a turn about the grey axis, Rodrigues)."""
-    warm, green = 0.04 * p.balance[:, 0], 0.04 * p.balance[:, 1]
+def colourfulness(x01: Tensor) -> Tensor:
+    """(b 3 h w) -> (b) in [0, 1]: 0 for a grey image, 1 from a mean distance between channels of 0.05 on."""
+    spread = x01.amax(1) - x01.amin(1)
+    return (spread.mean((1, 2)) / 0.05).clamp(max=1)
+
+
+def matrix(p: Parameters, colour: Tensor) -> Tensor:
+    """(b 3 3): white balance and exposure, then saturation, then hue (a turn about the grey axis, Rodrigues).
+
+    `colour` (b) scales the balance, so that grey seeds stay grey.
+    """
+    warm, green = 0.04 * colour * p.balance[:, 0], 0.04 * colour * p.balance[:, 1]
     gains = torch.exp(torch.stack([warm - green / 2, green, -warm - green / 2], -1) + 0.15 * p.exposure)
     eye = torch.eye(3, device=gains.device, dtype=gains.dtype)
     grey = eye.new_tensor(LUMA).expand(3, 3)
