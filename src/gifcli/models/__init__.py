@@ -48,8 +48,8 @@ CLASSICAL = PriorCard(
     steps=1,
     guidance_scale=1.0,
     eps=2.0,
-    lr=0.1,
-    noise_scale=1.0,
+    lr=0.25,
+    noise_scale=0.8,
     batch_size=16,
     revision="1",
 )
