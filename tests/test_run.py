@@ -136,7 +136,7 @@ def test_new_images_are_left_alone_unless_asked_for(own_photos: Path, finished: 
     save_crops(own_photos / "cat", "cat", 2, first=4)
     heard = expand(own_photos, finished)
     assert heard.stages == []
-    assert "2 images" in heard.warned[0]
+    assert "new to this run, left alone: 2" in heard.warned[0]
     assert "--if-exists extend" in heard.warned[0]
     assert generated(finished) == generated(reference)
 

@@ -126,11 +126,14 @@ class Trainer:
     def __init__(self, args: argparse.Namespace) -> None:
         self.args, self.device = args, torch.device(args.device)
         state = torch.load(args.out, map_location="cpu", weights_only=False) if args.out.exists() else None
-        self.unet = (
-            UNet2DConditionModel.from_config(state["config"]) if state else build(tuple(args.widths), args.layers)
-        )
+        if state:
+            self.unet = UNet2DConditionModel.from_config(state["config"])
+        elif args.start:
+            self.unet = UNet2DConditionModel.from_pretrained(args.start / "unet", torch_dtype=torch.float32)
+        else:
+            self.unet = build(tuple(args.widths), args.layers)
         self.data = {64: Latents(args.crops, 64, self.device)}
-        if not state:
+        if not (state or args.start):
             self._centre(self.data[64].features[::97].float().mean(0))
         layout = torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
         self.unet.to(self.device, memory_format=layout)
@@ -260,6 +263,7 @@ def main() -> None:
     parser.add_argument("--crops", type=Path, default=Path(".work/embedded/crops"))
     parser.add_argument("--vae", type=Path, default=Path(".work/embedded/vae"))
     parser.add_argument("--out", type=Path, default=Path(".work/embedded/denoiser.pt"))
+    parser.add_argument("--start", type=Path, help="an export to go on from, where --out does not exist yet")
     parser.add_argument("--export", type=Path, default=Path(".work/embedded/export"))
     parser.add_argument("--export-every", type=float, default=15, help="minutes")
     parser.add_argument("--minutes", type=float, default=85)

@@ -57,7 +57,7 @@ SETTINGS: dict[str, Setting] = {
     "device": ("run.device", str, "auto, cpu, cuda:0, or several: cuda:0,cuda:1."),
     "batch-size": ("run.batch_size", str, "Images sampled together, or auto."),
     "engine": ("run.engine", str, "inline (this process) or local (one process a worker)."),
-    "workers": ("run.workers", str, "Processes of the local engine, or auto."),
+    "workers": ("run.workers", str, "Shards done side by side, or auto."),
     "offline": ("run.offline", bool, "Open no network connection."),
 }
 
@@ -288,6 +288,7 @@ def main() -> None:
     """Entry point: runs the command, and ends with the exit code that errors.py lists."""
     set_thread_policy()
     signal.signal(signal.SIGTERM, _terminate)
+    _console.as_json = "--json" in sys.argv  # also for mistakes that are found before a command starts
     try:
         code = _run_app()
     except BrokenPipeError:
@@ -311,8 +312,8 @@ def _run_app() -> int:  # noqa: PLR0911 - one return an exit code
         return _interrupted(130)
     except _Terminated:
         return _interrupted(143)
-    except BrokenPipeError:
-        raise
+    except SystemExit as end:  # typer has made one of a closed pipe
+        raise BrokenPipeError from end
     except Exception as error:
         if isinstance(error, click_error):
             return _usage(error)
