@@ -38,5 +38,18 @@ types: setup
 bench: setup
 	$(BIN)/python benchmarks/stages.py
 
+# DATA: Parquet files or folders of images. Hours on a CPU, minutes on a GPU; each script goes on where it was killed.
+DATA ?= photos
+train-embedded: export PYTHONPATH = src
+train-embedded: setup
+	$(BIN)/python training/pack.py $(DATA)
+	$(BIN)/python training/autoencoder.py --minutes 22
+	$(BIN)/python training/finish.py
+	$(BIN)/python training/features.py
+	$(BIN)/python training/latents.py --size 64
+	$(BIN)/python training/latents.py --size 128 --most 12000
+	$(BIN)/python training/denoiser.py --minutes 85
+	$(BIN)/python training/export.py
+
 clean:
 	rm -rf $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -22,7 +22,16 @@ from pathlib import Path
 import skimage.data
 from PIL import Image
 
-PICTURES = ("brick.png", "chelsea.png", "coffee.png", "grass.png", "gravel.png", "astronaut.png", "ihc.png", "rocket.jpg")
+PICTURES = (
+    "brick.png",
+    "chelsea.png",
+    "coffee.png",
+    "grass.png",
+    "gravel.png",
+    "astronaut.png",
+    "ihc.png",
+    "rocket.jpg",
+)
 GIF = [sys.executable, "-m", "gifcli"]
 BUSY = "while True: pass"
 
@@ -67,7 +76,9 @@ def rate(run: Path, stage: str, *arguments: object) -> float:
 def end_to_end(source: Path, run: Path, prior: str) -> list[tuple[str, str]]:
     data, seconds, _ = gif("expand", source, "-o", run, "--ratio", "5x", "--prior", prior)
     rows = [(f"{stage}, images/s", f"{value:.1f}") for stage, value in data["rates"].items()]
-    rows.append(("end to end, kept images/s", f"{data['generated'] / seconds:.1f} ({data['generated']} in {seconds:.0f} s)"))
+    rows.append(
+        ("end to end, kept images/s", f"{data['generated'] / seconds:.1f} ({data['generated']} in {seconds:.0f} s)")
+    )
     rows.append(("kept by the checks", f"{data['kept_share']:.0%}"))
     _, again, _ = gif("expand", source, "-o", run, "--ratio", "5x", "--prior", prior)
     return [*rows, ("the same again (nothing owed), s", f"{again:.2f}")]

@@ -1,6 +1,6 @@
 """The table of training/README.md: what the embedded weights do on pictures they never saw.
 
-    PYTHONPATH=src python training/measure.py ../shared/data/eval-trashnet-160.parquet ../shared/data/eval-grocery-160.parquet
+    PYTHONPATH=src python training/measure.py DATA/eval-trashnet-160.parquet DATA/eval-grocery-160.parquet
 
 Half the pictures of a set are seeds, the other half the reference. KID (Binkowski et al., arXiv 1801.01401) and the
 feature distances are in the embedded encoder's space; labels are judged by a small CNN trained from scratch on the

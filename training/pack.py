@@ -1,6 +1,6 @@
 """Pack Parquet files or image folders into flat uint8 arrays that every other training script reads.
 
-    python training/pack.py --out .work/embedded/packed ../shared/data/train-*.parquet
+    python training/pack.py --out .work/embedded/packed DATA/train-*.parquet
     python training/pack.py --out .work/embedded/packed photos/
 
 Each source becomes NAME.pixels.npy (all pixels, one after another, h*w*3 bytes each) and NAME.index.npy

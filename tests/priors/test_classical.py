@@ -149,7 +149,10 @@ def test_rows_do_not_depend_on_their_batch(monkeypatch):
 def test_previews_follow_keys():
     encoder, seeds = EmbeddedEncoder(), batch(pictures("cat", "coffee"))
     f = prior_of().encode(seeds)
-    both, turned = (prior_of().features(f, seeds.take(order), AtSize(encoder, 96, encoder.name, encoder.dim)) for order in ([0, 1], [1, 0]))
+    both, turned = (
+        prior_of().features(f, seeds.take(order), AtSize(encoder, 96, encoder.name, encoder.dim))
+        for order in ([0, 1], [1, 0])
+    )
     assert torch.allclose(both, turned.flip(0), atol=1e-4)
 
 

@@ -107,7 +107,7 @@ def component_files(folder: Path) -> list[Path]:
     files = sorted(path for path in folder.rglob("*") if path.suffix in {".json", ".safetensors"})
     if not files:
         raise ModelMissingError(
-            f"prior: expected model components in {folder}, found none; reinstall gifcli, or use --prior classical"
+            f"prior: expected model components in {folder}, found none: they are not part of this release; use --prior classical"
         )
     return files
 
