@@ -29,7 +29,7 @@ class Summary:
     failures: int
     rates: dict[str, float]
     seconds: float
-    report: str | None
+    report: str | None = None
 
     @property
     def kept_share(self) -> float:

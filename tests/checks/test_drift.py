@@ -40,6 +40,12 @@ def test_limits_are_the_quantile_or_the_way_to_the_next_class(rules):
     assert DriftCheck(alike, max_distance=0.2).limits.tolist() == [0.2] * 5
 
 
+def test_a_child_may_lie_a_tenth_farther_than_its_seed(rules):
+    columns = {"drift": np.array([1.6, 1.7]), "drift_seed": np.array([1.5, 1.5]), "label": np.array([0, 0])}
+    assert DriftCheck(rules).judge(Table(columns, {})) == [None, "drift: distance 1.700 > 1.650"]
+    assert all(DriftCheck(rules, max_distance=1.5).judge(Table(columns, {})))
+
+
 def test_a_lone_class_of_textures_has_room(seeds, make_pair):
     brick = [seed for seed in seeds if seed.label == "brick"]
     lone = induce(np.stack([seed.feature for seed in brick]), np.zeros(6), ["brick"], [seed.key for seed in brick])
@@ -52,5 +58,5 @@ def test_a_lone_class_of_textures_has_room(seeds, make_pair):
 
 
 def test_unknown_labels_and_unknown_ranges_are_not_judged(rules):
-    columns = {"drift": np.array([0.0, 1.9]), "label": np.array([-1, 0])}
+    columns = {"drift": np.array([0.0, 1.9]), "drift_seed": np.zeros(2), "label": np.array([-1, 0])}
     assert DriftCheck(replace(rules, quantiles={})).judge(Table(columns, {})) == [None, None]
