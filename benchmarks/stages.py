@@ -59,9 +59,10 @@ def gif(*arguments: object) -> tuple[dict, float, float]:
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
-        data = json.load(out)
+        text = out.read()
     if process.returncode not in {0, 4}:
-        raise SystemExit(f"{' '.join(command)}: exit {process.returncode}: {data}")
+        raise SystemExit(f"{' '.join(command)}: exit {process.returncode}: {text}")
+    data = json.loads(text)
     return data, time.perf_counter() - start, usage.ru_maxrss / 1024
 
 

@@ -143,6 +143,8 @@ def test_a_flag_beats_the_environment_which_beats_the_recipe(gif, photos: Path, 
     assert json.loads(gif(*command).out)["wanted"] == 12
     assert json.loads(gif(*command, GIF_RATIO="2x").out)["wanted"] == 24
     assert json.loads(gif(*command, "--ratio", "1.5x", GIF_RATIO="2x").out)["wanted"] == 18
+    assert json.loads(gif(*command, "--set", "ratio=1", GIF_RATIO="2x").out)["wanted"] == 12
+    assert json.loads(gif(*command, "--set", "ratio=1", "--ratio", "1.5x").out)["wanted"] == 18
 
 
 def test_a_changed_setting_is_refused_with_what_to_do(gif, photos: Path, finished: Path) -> None:
@@ -181,6 +183,9 @@ def test_recipes_are_listed_shown_and_copied(gif, tmp_path: Path) -> None:
     assert copy.read_text(encoding="utf-8").rstrip() == shown.rstrip()
     assert gif("recipes", "copy", "texture", copy).code == 2
     assert gif("recipes", "show", "nope").code == 2
+    assert json.loads(gif("recipes", "show", "texture", "--json").out) == {"name": "texture", "recipe": shown.rstrip()}
+    other = tmp_path / "other.yaml"
+    assert json.loads(gif("recipes", "copy", "texture", other, "--json").out) == {"path": str(other)}
 
 
 def test_a_dry_run_writes_nothing(gif, photos: Path, tmp_path: Path) -> None:

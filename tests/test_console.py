@@ -1,4 +1,6 @@
+import io
 import json
+import sys
 
 import pytest
 
@@ -10,7 +12,6 @@ def test_results_go_to_stdout_and_talk_to_stderr(capsys: pytest.CaptureFixture[s
     spoken = Console()
     spoken.say("news")
     spoken.warn("beware")
-    spoken.detail("not asked for")
     spoken.result(["one", "two"], {})
     spoken.error("over", 3)
     found = capsys.readouterr()
@@ -36,6 +37,25 @@ def test_json_is_one_document_whatever_happens_after_it(capsys: pytest.CaptureFi
     failed = Console(as_json=True)
     failed.error("short", 4)
     assert json.loads(capsys.readouterr().out) == {"error": "short", "exit_code": 4}
+
+
+def test_no_name_can_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    spoken = Console()
+    spoken.say("cat\x1b]0;owned\x07\x9b2J größe 😀\r\n  next")
+    spoken.result(["cl\x1bass", "b\udcff"], {})
+    found = capsys.readouterr()
+    assert found.err == "cat\\x1b]0;owned\\x07\\x9b2J größe 😀\\r\n  next\n"
+    assert found.out == "cl\\x1bass\nb\\udcff\n"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8", "cp1252"])
+def test_json_is_valid_in_any_encoding(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", stdout)
+    names = {"größe": "😀\x1b\udcff"}
+    Console(as_json=True).result([], names)
+    stdout.seek(0)
+    assert json.loads(stdout.read()) == names
 
 
 def test_progress_is_a_plain_line_now_and_then(

@@ -61,7 +61,7 @@ def test_originals_are_copied_byte_for_byte(reference: Path, photos: Path) -> No
 def test_the_recipe_is_written_out_with_nothing_left_to_guess(reference: Path) -> None:
     recipe = yaml.safe_load((reference / "recipe.yaml").read_text())
     assert recipe["prior"]["mirror"] in (True, False)
-    assert recipe["run"]["dtype"] in ("float32", "bfloat16")
+    assert "run" not in recipe  # where it ran is not what it is
     assert "auto" not in [value for section in ("prior", "guidance") for value in recipe[section].values()]
 
 

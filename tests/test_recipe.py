@@ -39,6 +39,7 @@ def test_all_problems_are_reported_at_once_each_with_its_path() -> None:
         ("guidance: null", "guidance: expected a section; found None"),
         ("guides: [3]", "guides[0]: expected a section; found 3"),
         ("input: {holdout: a%}", "input.holdout: expected a number; found 'a%'"),
+        ("rng: 9223372036854775808", "rng: expected less than 9223372036854775808; found 9223372036854775808"),
         ("run: {batch_size: 0}", "run.batch_size: expected a number from 1 to 100000, got 0"),
     ],
 )
@@ -82,6 +83,23 @@ def test_ratio_is_read_as_people_write_it(value: object, ratio: float) -> None:
     assert Recipe(ratio=value).ratio == ratio
 
 
+@pytest.mark.parametrize("prompt", ["a {lable}", "a {", "a }", "{}", "{0}", "{label.size}", "{label:d}"])
+def test_a_prompt_has_no_other_fields(prompt: str) -> None:
+    lines = problems("", **{"prior.prompt": prompt})
+    known = "{label}, {domain} and {adjective} ({{ and }} for braces)"
+    assert lines[1:] == [f"prior.prompt: expected no fields but {known}; found {prompt!r}"]
+
+
+@pytest.mark.parametrize("prompt", ["2024", "{adjective} {label}, {domain}", "{{x}} {label!s:>4}"])
+def test_prompts_that_can_be_filled_in_are_taken(prompt: str) -> None:
+    assert load_recipe("", {"prior.prompt": prompt}, "x").prior.prompt == prompt
+
+
+def test_numbers_are_read_from_text_as_flags_give_them() -> None:
+    recipe = load_recipe("", {"run.batch_size": "8", "run.workers": "2", "input.holdout": "0"}, "x")
+    assert (recipe.run.batch_size, recipe.run.workers, recipe.input.holdout) == (8, 2, 0.0)
+
+
 def test_an_odd_ratio_is_left_for_validation() -> None:
     assert parse_ratio("x5") == "x5"
 
@@ -116,7 +134,18 @@ def test_a_whole_list_can_be_set() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["guides[7].weight", "guides.first.weight", "ratio.of.what", "prior.name.x", "ra tio", "[0]"]
+    "path",
+    [
+        "guides[7].weight",
+        "guides.first.weight",
+        "ratio.of.what",
+        "prior.name.x",
+        "ra tio",
+        "[0]",
+        ".",
+        "[]",
+        "guides.².weight",
+    ],
 )
 def test_an_override_of_a_place_that_is_not_there_is_refused_by_path(path: str) -> None:
     lines = problems("ratio: 3", **{path: 1})

@@ -38,6 +38,18 @@ def test_what_an_earlier_run_made_is_not_counted_again(photos: Path, finished: P
     assert forecast.generated - forecast.there < forecast.generated
 
 
+@pytest.mark.slow
+def test_the_limit_holds_and_names_may_repeat_in_subfolders(own_photos: Path, tmp_path: Path) -> None:
+    for path in sorted((own_photos / "cat").glob("*.png")):
+        (own_photos / "cat" / path.stem).mkdir()
+        path.rename(own_photos / "cat" / path.stem / "photo.png")
+    recipe = tiny(ratio=1.0)
+    recipe = recipe.model_copy(update={"input": recipe.input.model_copy(update={"limit": 2})})
+    forecast = rehearse(own_photos, tmp_path / "out", recipe, Silent())
+    assert (forecast.originals, forecast.generated) == (6, 6)
+    assert forecast.per_class == {"brick": 4, "cat": 4, "coffee": 4}
+
+
 def test_an_output_inside_the_source_is_refused_here_too(photos: Path) -> None:
     with pytest.raises(UsageError, match="lies in the source"):
         rehearse(photos, photos / "out", tiny(), Silent())

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from gifcli import session
+from gifcli import pipeline, session
 from gifcli.errors import InputError, UsageError
-from gifcli.run import Options, source_of
+from gifcli.recipe import read_recipe
+from gifcli.run import Options, own_recipe, source_of
 from gifcli.shards import ShardStore
+from gifcli.status import run_status
 from runs import save_crops, stamps, tiny, tree
 
 RESUME = Options()
@@ -273,3 +275,38 @@ def test_the_recipe_in_the_run_folder_continues_the_run(photos: Path, finished: 
     session.expand(photos, finished, recipe, session.Access(reporter=heard))
     assert heard.stages == []
     assert tree(finished) == before
+
+
+def test_a_run_goes_on_with_what_it_left_open(photos: Path, finished: Path) -> None:
+    """The recipe that a run wrote out spells `auto` out; going on with it must not pin what the rules decide."""
+    assert read_recipe(finished / "recipe.yaml", {}).prior.mirror in (True, False)
+    assert own_recipe(finished, {}).prior.mirror == "auto"
+    assert own_recipe(finished, {}).guidance.eps == "auto"
+    assert own_recipe(finished, {"prior.mirror": False}).prior.mirror is False
+
+
+def test_export_alone_can_be_redone(photos: Path, finished: Path) -> None:
+    before = tree(finished)
+    session.run_stage("export", finished, {}, session.Access(Options(redo="export")))
+    assert tree(finished) == before
+
+
+def test_a_goal_set_at_a_later_stage_is_planned(photos: Path, finished: Path) -> None:
+    wanted = session.run_stage("optimize", finished, {"ratio": 3}).wanted
+    assert wanted == 36
+    assert run_status(finished).owed >= 12
+
+
+def test_an_image_that_was_away_during_extract_is_new_when_it_comes_back(own_photos: Path, tmp_path: Path) -> None:
+    root, away = tmp_path / "out", tmp_path / "away.png"
+    gone = min((own_photos / "cat").iterdir())
+    with session.opened(own_photos, root, tiny(), session.Access()) as run:
+        pipeline.extract(run)
+        run.store.clear("extract")
+    gone.rename(away)
+    with session.opened(own_photos, root, tiny(), session.Access()) as run:
+        pipeline.extract(run)
+        assert len(run.plan.sources) == 11
+    away.rename(gone)
+    summary = session.extract(own_photos, root, tiny(), session.Access(Options(if_exists="extend")))
+    assert summary.originals == 12

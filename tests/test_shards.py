@@ -1,4 +1,5 @@
 import errno
+import fcntl
 import hashlib
 import itertools
 import os
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gifcli.errors import BusyError, DiskFullError
+from gifcli.errors import BusyError, DiskFullError, EnvironmentFault
 from gifcli.shards import ShardId, ShardStore, free_room, pack, write_atomic
 
 SHARD = ShardId(3, 0, 1)
@@ -58,18 +59,28 @@ def test_only_what_has_a_done_mark_is_there(store: ShardStore) -> None:
     assert store.parts("filter", SHARD) == [SHARD._replace(part=1)]
 
 
+def test_shards_come_in_order_of_their_numbers_not_of_their_names(store: ShardStore) -> None:
+    parts = [ShardId(0, 0, attempt, part) for attempt in (None, 2, 10) for part in (0, 2, 10)]
+    order = [*parts, ShardId(0, 1, 0), ShardId(1), ShardId(100000)]
+    for shard in reversed(order):
+        store.write("optimize", shard, [], {})
+    assert list(store.done("optimize")) == order
+    assert store.parts("optimize", ShardId(0, 0, 2)) == parts[3:6]
+
+
 def test_sweep_removes_what_a_killed_writer_left_and_nothing_else(store: ShardStore) -> None:
     for stage in ("optimize", "generate"):
         store.write(stage, SHARD, MEMBERS, {})
     store.tar("generate", SHARD).with_suffix(".json").unlink()
     leftover = store.folder("optimize") / "00004-a0.tar.gif-tmp"
     leftover.write_bytes(b"half")
+    (store.root / "README.md.gif-tmp").write_bytes(b"half")
     (store.root / "train").mkdir()
-    (store.root / "train" / "x.jpg.gif-tmp").write_bytes(b"half")
+    (store.root / "train" / "users.gif-tmp").write_bytes(b"mine")
     (store.root / "train" / "users.tar").write_bytes(b"mine")
     with store.lock():
         names = {path.name for path in store.root.rglob("*") if path.is_file()}
-    assert names == {"lock", "00003-a1.tar", "00003-a1.json", "users.tar"}
+    assert names == {"lock", "00003-a1.tar", "00003-a1.json", "users.tar", "users.gif-tmp"}
 
 
 def test_clear_and_remove_take_the_mark_with_the_shard(store: ShardStore) -> None:
@@ -90,6 +101,23 @@ def test_the_lock_is_for_one(store: ShardStore) -> None:
         pass
 
 
+def test_a_lock_file_that_was_removed_meanwhile_locks_nobody(
+    store: ShardStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock, path = fcntl.flock, store.state / "lock"
+    removed = []
+
+    def removed_first(handle: int, how: int) -> None:
+        if not removed:
+            removed.append(path.unlink())
+        flock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", removed_first)
+    with store.lock(), pytest.raises(BusyError), ShardStore(store.root).lock():
+        pass
+    assert removed
+
+
 def test_a_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "deep" / "state.json"
     write_atomic(path, b"old")
@@ -103,9 +131,17 @@ def test_a_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.Monkey
     assert [(p.name, p.read_bytes()) for p in path.parent.iterdir()] == [("state.json", b"old")]
 
 
-def test_other_errors_are_not_a_full_disk() -> None:
-    with pytest.raises(PermissionError), free_room():
-        raise PermissionError(errno.EACCES, "no")
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO])
+def test_a_place_that_cannot_be_written_to_is_the_machines_fault(number: int) -> None:
+    with pytest.raises(EnvironmentFault, match=r"cannot write to /out/x: .*; mend that and run") as caught, free_room():
+        raise OSError(number, os.strerror(number), "/out/x")
+    assert caught.value.exit_code == 6
+    assert not isinstance(caught.value, DiskFullError)
+
+
+def test_other_errors_pass() -> None:
+    with pytest.raises(FileNotFoundError), free_room():
+        raise FileNotFoundError(errno.ENOENT, "no")
 
 
 def test_state_is_written_only_where_it_differs(store: ShardStore) -> None:

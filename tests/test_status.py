@@ -1,11 +1,13 @@
 """How far a run is, told from its state alone."""
 
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 
 from gifcli.errors import UsageError
+from gifcli.owed import VERDICTS
 from gifcli.run import EXPORT
 from gifcli.shards import ShardStore
 from gifcli.status import run_status
@@ -33,6 +35,16 @@ def test_samples_that_are_gone_are_owed_again(finished: Path) -> None:
     assert status.shards["optimize"] == before.shards["optimize"]
     assert sum(status.shortfall.values()) == status.wanted
     assert status.to_lines()[-1].startswith(f"next: gif expand {status.source} -o {finished}")
+
+
+def test_a_dataset_of_other_verdicts_is_not_written_yet(finished: Path) -> None:
+    odd = finished.rename(finished.with_name("it's mine"))
+    store = ShardStore(odd)
+    store.save(VERDICTS, {**store.load(VERDICTS), "fingerprint": "another"})
+    status = run_status(odd)
+    assert not status.exported
+    command = shlex.split(status.to_lines()[-1].removeprefix("next: "))
+    assert command == ["gif", "expand", status.source, "-o", str(odd), "-r", str(odd / "recipe.yaml")]
 
 
 def test_it_needs_no_source_and_no_lock(finished: Path, photos: Path, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ SETTINGS: dict[str, Setting] = {
     "limit": ("input.limit", int, "Take at most so many images of each class."),
     "holdout": ("input.holdout", str, "Share of the images set aside before anything sees them, such as 20%."),
     "max-failures": ("input.max_failures", str, "Share of unreadable files that is still fine, such as 5%."),
-    "prior": ("prior.name", str, "Generative model: auto, classical."),
+    "prior": ("prior.name", str, "Generative model: auto, classical or embedded."),
     "prompt": ("prior.prompt", str, "Template with {label}, {domain}, {adjective}, for priors that read text."),
     "strength": ("prior.strength", float, "How far from the seed, 0 to 1."),
     "steps": ("prior.steps", int, "Denoising steps."),
@@ -54,7 +54,7 @@ SETTINGS: dict[str, Setting] = {
     "quality": ("image.quality", int, "Of jpg and webp, 1 to 100."),
     "size": ("image.size", int, "Short side of generated images in pixels."),
     "to": ("export.to", str, "Format of the dataset: imagefolder."),
-    "device": ("run.device", str, "auto, cpu, cuda:0, or several: cuda:0,cuda:1."),
+    "device": ("run.device", str, "auto, cpu or cuda:0; with --engine local also several: cuda:0,cuda:1."),
     "batch-size": ("run.batch_size", str, "Images sampled together, or auto."),
     "engine": ("run.engine", str, "inline (this process) or local (one process a worker)."),
     "workers": ("run.workers", str, "Shards done side by side, or auto."),
@@ -82,20 +82,29 @@ _console = Console()
 
 
 def settings(function: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command all flags of SETTINGS; it gets those that were used as `overrides` (recipe path -> value)."""
+    """Gives a command all flags of SETTINGS; it gets those that were used as `overrides` (recipe path -> value).
 
-    def command(**values: Any) -> None:
+    A flag beats --set, which beats the environment.
+    """
+
+    def command(context: typer.Context, **values: Any) -> None:
         from gifcli.recipe import parse_assignments
 
-        given = {SETTINGS[flag][0]: values.pop(flag.replace("-", "_")) for flag in SETTINGS}
-        used = {path: _number(value) for path, value in given.items() if value is not None}
+        flags: dict[str, Any] = {}
+        environment: dict[str, Any] = {}
+        for flag, (path, _, _) in SETTINGS.items():
+            name = flag.replace("-", "_")
+            if (value := values.pop(name)) is not None:
+                source = context.get_parameter_source(name)
+                (environment if source and source.name == "ENVIRONMENT" else flags)[path] = value
         assigned = parse_assignments(values.pop("sets") or [])
-        function(**values, overrides={**assigned, **used})
+        function(**values, overrides={**environment, **assigned, **flags})
 
     own = [p for p in inspect.signature(function).parameters.values() if p.name != "overrides"]
     flags = [_flag(name, kind, text) for name, (_, kind, text) in SETTINGS.items()]
     sets = inspect.Parameter("sets", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Sets)
-    signature = inspect.Signature([*own, *flags, sets])
+    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    signature = inspect.Signature([*own, context, *flags, sets])
     command.__signature__ = signature  # type: ignore[attr-defined]
     command.__annotations__ = {}
     command.__name__, command.__doc__ = function.__name__, function.__doc__
@@ -108,10 +117,6 @@ def _flag(name: str, kind: type, text: str) -> inspect.Parameter:
     annotation = Annotated[kind | None, option]  # type: ignore[valid-type]
     parameter = inspect.Parameter(name.replace("-", "_"), inspect.Parameter.KEYWORD_ONLY, default=None)
     return parameter.replace(annotation=annotation)
-
-
-def _number(value: Any) -> Any:
-    return int(value) if isinstance(value, str) and value.lstrip("-").isdigit() else value
 
 
 @app.callback(invoke_without_command=True)
@@ -252,18 +257,21 @@ def recipes_list(as_json: Json = False) -> None:
 
 
 @recipes_app.command("show", epilog="Example: gif recipes show texture")
-def recipes_show(name: str) -> None:
+def recipes_show(name: str, as_json: Json = False) -> None:
     """Print a shipped recipe."""
     from gifcli.shelf import shelf_recipe
 
-    _console.result([shelf_recipe(name).read_text(encoding="utf-8").rstrip()], {})
+    _say(as_json)
+    text = shelf_recipe(name).read_text(encoding="utf-8").rstrip()
+    _console.result([text], {"name": name, "recipe": text})
 
 
 @recipes_app.command("copy", epilog="Example: gif recipes copy texture my-texture.yaml")
-def recipes_copy(name: str, target: Annotated[Path | None, typer.Argument()] = None) -> None:
+def recipes_copy(name: str, target: Annotated[Path | None, typer.Argument()] = None, as_json: Json = False) -> None:
     """Copy a shipped recipe, to change it."""
     from gifcli.shelf import shelf_recipe
 
+    _say(as_json)
     path = target or Path(f"{name}.yaml")
     text = shelf_recipe(name).read_text(encoding="utf-8")
     try:

@@ -26,11 +26,6 @@ class Console:
         if not self.quiet:
             self._talk(text)
 
-    def detail(self, text: str) -> None:
-        """News for those who asked for more."""
-        if self.verbose:
-            self._talk(text)
-
     def warn(self, text: str) -> None:
         """Something the user should know of, though the run goes on."""
         self._talk(f"warning: {text}")
@@ -39,12 +34,12 @@ class Console:
         """Why it ends with this exit code; with `as_json`, also the document, unless the result was printed before."""
         self._talk(f"error: {text}")
         if self.as_json and not self._answered:
-            self._print(json.dumps({"error": text, "exit_code": exit_code}, ensure_ascii=False))
+            _write(sys.stdout, json.dumps({"error": text, "exit_code": exit_code}))
 
     def result(self, lines: list[str], data: Any) -> None:
         """What the command was run for: text for people, or the same as JSON."""
         self._answered = True
-        self._print(json.dumps(data, indent=2, ensure_ascii=False) if self.as_json else "\n".join(lines))
+        _write(sys.stdout, json.dumps(data, indent=2) if self.as_json else _harmless("\n".join(lines)))
 
     def start(self, stage: str, total: int) -> None:
         """A stage begins that has `total` images to do."""
@@ -64,10 +59,7 @@ class Console:
         self._progress = None
 
     def _talk(self, text: str) -> None:
-        _write(sys.stderr, text)
-
-    def _print(self, text: str) -> None:
-        _write(sys.stdout, text)
+        _write(sys.stderr, _harmless(text))
 
 
 class _Progress:
@@ -127,6 +119,11 @@ class _Bar(_Progress):
     def finish(self) -> None:
         self.bars.stop()
         _write(sys.stderr, self.line())
+
+
+def _harmless(text: str) -> str:
+    """The text without what could command a terminal: control characters in names of files and classes are escaped."""
+    return "".join(c if c.isprintable() or c in "\n\t\u200d" else c.encode("unicode_escape").decode() for c in text)
 
 
 def _write(stream: Any, text: str) -> None:

@@ -1,17 +1,21 @@
 """A run's export: the dataset, the manifest, the card and the report, brought up to what the run now is."""
 
+import hashlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from gifcli import judging, owed, packing, pipeline
+from gifcli.errors import InputError
 from gifcli.formats import Count, DatasetInfo, Item, Model, make_format
 from gifcli.formats.ledger import FileLedger
 from gifcli.marks import has_gps
 from gifcli.models import encoder_card, prior_card, revision
-from gifcli.owed import Progress, judging_order
+from gifcli.owed import Progress
 from gifcli.recipe import dump_recipe
 from gifcli.records import Sample, Source
 from gifcli.run import CHECKED, EXPORT, LEDGER, Run
@@ -42,7 +46,7 @@ class Exported:
 
     def shards(self) -> list[ShardId]:
         """All judged sample shards, in judging order."""
-        return sorted(self.run.store.done("filter"), key=judging_order)
+        return judging.judged_shards(self.run.store)
 
 
 def export(run: Run) -> bool:
@@ -66,7 +70,9 @@ def export(run: Run) -> bool:
     with free_room():
         _write(exported)
     run.save_settings("export")
-    run.store.save(EXPORT, {"fingerprint": fingerprint})
+    os.sync()  # images first: the mark must not outlive them
+    verdicts = (run.store.load(owed.VERDICTS) or {"fingerprint": ""})["fingerprint"]
+    run.store.save(EXPORT, {"fingerprint": fingerprint, "verdicts": verdicts})
     return True
 
 
@@ -94,13 +100,29 @@ def _write(exported: Exported) -> None:
 def _items(exported: Exported, located: list[str]) -> Iterator[Item]:
     """Originals of all splits, then the kept samples; `located` gets the originals that carry a GPS position."""
     for item in _originals(exported):
-        data = item.load()
+        data = _unchanged(exported.run.source, item)
         if has_gps(data):
             located.append(str(item.row["parent_path"]))
         yield replace(item, load=partial(bytes, data))
     for sample, row in _samples(exported):
         if row["verdict"] == "kept":
             yield sample_item(sample, exported.seeds[sample.seed], row["label_id"], row)
+
+
+def _unchanged(source: Path, item: Item) -> bytes:
+    """The bytes of an original, which must be those that were extracted.
+
+    Raises:
+        InputError: it was changed or taken away while the run was under way.
+    """
+    path = source / item.row["parent_path"]
+    try:
+        data = item.load()
+    except FileNotFoundError:
+        data = b""
+    if hashlib.sha256(data).hexdigest() != item.row["sha256"]:
+        raise InputError(f"{path} was changed or taken away while gif was running; run the same command again")
+    return data
 
 
 def _rows(exported: Exported, files: Iterator[str]) -> Iterator[dict[str, Any]]:
@@ -204,7 +226,6 @@ def _fingerprint(exported: Exported) -> str:
 
 def _usable_others(run: Run) -> list[Source]:
     """Images of splits that are not expanded and that can be decoded; each is tried once, and the outcome is kept."""
-    from gifcli.errors import InputError
     from gifcli.images import read
 
     others = [source for source in run.scan.sources if source.split != "train"]

@@ -27,6 +27,7 @@ def ensure_rules(run: Run) -> None:
             "digest": digest(sorted((name, data.hex()) for name, data in files.items())),
             "mirror_safe": rules.mirror_safe,
             "notes": rules.notes,
+            "seeded": [label for label in rules.classes if rules.summary[label]["count"]],
         }
         run.store.save(RULES, state)
         _report(run, state)

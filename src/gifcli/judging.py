@@ -17,7 +17,9 @@ Columns = dict[str, Any]
 def judge(run: Run, shards: Sequence[ShardId]) -> bool:
     """Judges the samples of the given shards, unless the verdicts that are there say the same; whether it did."""
     marks = run.store.done("filter")
-    fingerprint = digest([run.fingerprint("filter"), [str(shard) for shard in shards]])
+    fingerprint = digest(
+        [run.fingerprint("filter"), [str(shard) for shard in shards], sorted(seed.key for seed in run.seeds())]
+    )
     state = run.store.load(VERDICTS)
     if not shards or (state and state["fingerprint"] == fingerprint):
         return False

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,9 @@ from gifcli.run import CHECKED, PLAN, RULES, Run
 from gifcli.shards import ShardId
 
 GPU_BATCH = 32
+MAX_AUTO_WORKERS = 8
+"""Shards done side by side on a CPU unless stated: each takes up to a gigabyte."""
+SHOWN_SIZES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +43,26 @@ def extract(run: Run) -> Done:
     present = run.present
     jobs = []
     for n, shard in enumerate(run.plan.shards):
-        items = tuple(present[source.key] for source in shard if source.key in present)
         if ShardId(n) not in finished:
-            jobs.append(Job(ShardId(n), items))
+            run.plan.shards[n] = [present[source.key] for source in shard if source.key in present]
+            jobs.append(Job(ShardId(n), tuple(run.plan.shards[n])))
+    if jobs:  # an image that is away now is not known to the plan: when it comes back it is new
+        run.store.save(PLAN, run.plan.to_state())
     done = _run_shards(run, "extract", jobs, sum(len(job.items) for job in jobs))
+    _tell_of_images(run, [job.shard for job in jobs])
     if not run.seeds():
         reasons = failures(run)
         first = f"; the first, {reasons[0][0]}: {reasons[0][1]}" if reasons else ""
         raise InputError(f"{run.source}: none of its images could be read{first}; see failures.jsonl")
     ensure_rules(run)
-    if run.plan.add_slots(run.targets()):
-        run.store.save(PLAN, run.plan.to_state())
+    _plan_slots(run)
     return done
 
 
 def optimize(run: Run) -> Done:
     """Seeds -> guided perturbations, for the slots that owe one."""
     need_rules(run)
+    _plan_slots(run)
     progress = owed.read_progress(run.store)
     jobs = owed.optimize_jobs(run.plan, run.targets(), progress, run.recipe.max_attempts)
     return _run_shards(run, "optimize", jobs, sum(last - first for job in jobs for _, first, last in job.items))
@@ -114,11 +121,35 @@ def need_rules(run: Run) -> None:
         )
 
 
+def _plan_slots(run: Run) -> None:
+    """Brings the plan up to what the goal asks for now."""
+    if run.plan.add_slots(run.targets()):
+        run.store.save(PLAN, run.plan.to_state())
+
+
+def _tell_of_images(run: Run, shards: Sequence[ShardId]) -> None:
+    """Says at what size images are worked on, and warns of what was lost in reading them."""
+    marks = run.store.done("extract")
+    sizes: Counter[str] = Counter()
+    notes: defaultdict[str, list[str]] = defaultdict(list)
+    for shard in shards:
+        sizes.update(marks[shard]["sizes"])
+        for path, note in marks[shard]["notes"]:
+            notes[note].append(path)
+    if sizes:
+        listed = ", ".join(f"{size} ({count})" for size, count in sizes.most_common(SHOWN_SIZES))
+        more = f" and {len(sizes) - SHOWN_SIZES} other sizes" if len(sizes) > SHOWN_SIZES else ""
+        run.reporter.say(f"working size, width x height (images): {listed}{more}")
+    for note, paths in notes.items():
+        run.reporter.warn(f"{note}: {len(paths)} {'image' if len(paths) == 1 else 'images'}, such as {paths[0]}")
+
+
 def _run_shards(run: Run, stage: str, jobs: Sequence[Job], images: int) -> Done:
     """Runs jobs on the engine and commits what comes back, shard by shard."""
     if not jobs:
         return Done(stage)
     run.save_settings(stage)
+    _load(run)
     start = time.perf_counter()
     run.reporter.start(stage, images)
     try:
@@ -143,6 +174,14 @@ def _commit_all(run: Run, stage: str, jobs: Sequence[Job]) -> None:
         run.reporter.advance(result.images)
 
 
+def _load(run: Run) -> None:
+    """Loads the models that this process is going to use, so that no stage's speed has that in it."""
+    if run.recipe.run.engine == "inline":
+        from gifcli.tasks import load_models
+
+        load_models(run.recipe, _engine(run)[1])
+
+
 def _engine(run: Run) -> tuple[Engine, str]:
     from gifcli.devices import choose_device
 
@@ -156,7 +195,8 @@ def _make_engine(run: Run, device: str) -> Engine:
     wanted = run.recipe.run.device
     devices = [device] if wanted == "auto" else wanted.split(",")
     workers = run.recipe.run.workers
-    count = (os.cpu_count() or 1 if device == "cpu" else len(devices)) if workers == "auto" else int(workers)
+    cores = min(len(os.sched_getaffinity(0)), MAX_AUTO_WORKERS)
+    count = (cores if device == "cpu" else len(devices)) if workers == "auto" else int(workers)
     return make_engine(run.recipe.run.engine, devices, count)
 
 

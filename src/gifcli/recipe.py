@@ -102,8 +102,10 @@ def read_recipe(path: Path, overrides: Mapping[str, Any]) -> Recipe:
 def _put(data: dict[str, Any], path: str, value: Any) -> str | None:
     """Sets data[a][0][b] for the path `a[0].b`; a problem as text where that is impossible."""
     steps: list[str | int] = [
-        int(step) if step.isdigit() else step for step in re.split(r"[.\[\]]+", path.rstrip("]")) if step
+        int(step) if step.isdecimal() else step for step in re.split(r"[.\[\]]+", path.rstrip("]")) if step
     ]
+    if not steps:
+        return f"{path}: expected the path of a setting, such as prior.strength"
     here: Any = data
     for depth, step in enumerate(steps[:-1], 1):
         if isinstance(here, dict):

@@ -11,7 +11,7 @@ from gifcli import holdout, owed, pipeline
 from gifcli.plan import Plan, targets
 from gifcli.recipe import Recipe
 from gifcli.records import Source
-from gifcli.run import HOLDOUT, PLAN, Options, Reporter, open_run, prepare_output
+from gifcli.run import HOLDOUT, PLAN, Options, Reporter, _limited, open_run, prepare_output
 from gifcli.session import Silent
 from gifcli.shards import ShardStore
 from gifcli.source import scan
@@ -76,6 +76,7 @@ def rehearse(source: Path, root: Path, recipe: Recipe, reporter: Reporter) -> Fo
     planned = {planned.sha256 for planned in Plan.from_state(store.load(PLAN)).sources}
     aside = holdout.choose(found.sources, recipe.input.holdout, store.load(HOLDOUT) or [], planned)
     train = [image for image in holdout.split_off(found.sources, aside) if image.split == "train"]
+    train = _limited(train, recipe.input.limit)
     goal = targets(train, recipe)
     progress = owed.read_progress(store)
     there = sum(progress.kept((key, k)) is not None for key, count in goal.items() for k in range(count))
@@ -113,12 +114,16 @@ def _measure(
     """Runs the stages on copies of a few images -> seconds an image by stage, share kept, bytes a seed and a sample."""
     few = folder / "few"
     for image in images:
-        target = few / image.label / Path(image.path).name
+        target = few / image.label / f"{image.key}{Path(image.path).suffix}"  # names may repeat in subfolders
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / image.path, target)
     alone = {"holdout": 0.0, "limit": None, "classes": None}
     changes = {"ratio": SIBLINGS, "per_class": None, "balance": False, "max_attempts": 1}
-    small = recipe.model_copy(update={**changes, "input": recipe.input.model_copy(update=alone)})
+    sections = {
+        "input": recipe.input.model_copy(update=alone),
+        "run": recipe.run.model_copy(update={"shard_seeds": 1}),  # so that all workers have something to do
+    }
+    small = recipe.model_copy(update={**changes, **sections})
     store = ShardStore(folder / "run")
     stages = (pipeline.extract, pipeline.optimize, pipeline.generate, pipeline.filter_samples)
     with store.lock():

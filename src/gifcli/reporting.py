@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from gifcli import packing
+from gifcli.judging import judged_shards
 from gifcli.owed import Progress
 from gifcli.records import Array, Source
 from gifcli.report import Attempt, ClassReport, Guide, Report, ScoreChange
@@ -78,7 +79,7 @@ def _sheet(run: Run, progress: Progress, keys: Sequence[str]) -> Image.Image:
     for n in shards:
         members = run.store.read("extract", ShardId(n), (".json", ".pixels.png"))
         pixels |= {seed.key: seed.pixels for seed in packing.unpack_seeds(members) if seed.key in keys}
-        for shard in run.store.done("filter"):
+        for shard in judged_shards(run.store):
             if shard.n == n:
                 for sample in packing.unpack_samples(run.store.read("generate", shard)):
                     if sample.seed in keys:

@@ -12,11 +12,13 @@ from gifcli.errors import InputError, UsageError
 from gifcli.formats.ledger import FileLedger
 from gifcli.owed import VERDICTS
 from gifcli.plan import Plan, targets
-from gifcli.recipe import Recipe, dump_recipe
+from gifcli.recipe import Recipe, dump_recipe, flatten, read_recipe
 from gifcli.records import Source
 from gifcli.shards import STATE, ShardStore, write_atomic
 from gifcli.source import Scan, refuse_overlap, scan
 
+SHARD_SLOTS = 512
+"""Samples in a shard, about, at most: what a worker holds in memory at a time."""
 SETTINGS = "settings.json"
 PLAN = "plan.json"
 RULES = "rules.json"
@@ -25,6 +27,7 @@ LEDGER = "exported.jsonl"
 CACHE = "cache.json"
 HOLDOUT = "holdout.json"
 CHECKED = "checked.json"
+ORIGIN = "run.json"
 
 
 class Reporter(Protocol):
@@ -115,7 +118,7 @@ class Run:
         """Takes a recipe in which more is resolved, and writes it out."""
         self.recipe = recipe
         self.stages = settings.stage_settings(recipe)
-        data = f"# The recipe of this run, every setting written out.\n{dump_recipe(recipe)}".encode()
+        data = f"# The recipe of this run, every setting written out.\n{dump_recipe(recipe, 'run')}".encode()
         path = self.root / "recipe.yaml"
         if not path.is_file() or path.read_bytes() != data:
             write_atomic(path, data)
@@ -164,8 +167,26 @@ def open_run(store: ShardStore, source: Path, recipe: Recipe, options: Options, 
     _redo(run, stored, options)
     _plan_sources(run, options)
     run.set_recipe(_with_rules(store, resolved))  # the rules may have been dropped
-    store.save("run.json", {"source": str(source.resolve())})
+    store.save(ORIGIN, {"auto": _autos(recipe, run.recipe, stored, store), "source": str(source.resolve())})
     return run
+
+
+def own_recipe(root: Path, overrides: Mapping[str, Any]) -> Recipe:
+    """The recipe that a run goes on with: what was `auto` is so again, and keeps what it took while nothing else does.
+
+    Raises:
+        RecipeError: an override, or the file, has problems.
+    """
+    autos = (ShardStore(root).load(ORIGIN) or {}).get("auto", [])
+    return read_recipe(root / "recipe.yaml", {**dict.fromkeys(autos, "auto"), **overrides})
+
+
+def _autos(recipe: Recipe, resolved: Recipe, stored: settings.Stored, store: ShardStore) -> list[str]:
+    """The settings that are left to the prior, the rules or the machine: now, or before and not changed since."""
+    asked, taken = (flatten(each.model_dump(mode="json", exclude={"run"})) for each in (recipe, resolved))
+    before = {path: value for stage in stored.values() for path, value in stage.items()}
+    kept = {path for path in (store.load(ORIGIN) or {}).get("auto", []) if taken[path] == before.get(path, taken[path])}
+    return sorted(kept | {path for path, value in asked.items() if value == "auto" and path != "classifier.kind"})
 
 
 def source_of(root: Path) -> Path:
@@ -174,7 +195,7 @@ def source_of(root: Path) -> Path:
     Raises:
         UsageError: that is not a run folder.
     """
-    state = ShardStore(root).load("run.json")
+    state = ShardStore(root).load(ORIGIN)
     if state is None:
         raise UsageError(
             f"{root}: expected a run folder of gif (with {STATE} in it); make one with: gif extract SOURCE"
@@ -237,7 +258,8 @@ def _redo(run: Run, stored: Mapping[str, Any], options: Options) -> None:
 def clear_from(store: ShardStore, stage: str) -> None:
     """Takes back all shards of a stage and of those after it, the last stage first: what is left after a kill fits."""
     (store.state / EXPORT).unlink(missing_ok=True)
-    (store.state / VERDICTS).unlink(missing_ok=True)
+    if stage != "export":
+        (store.state / VERDICTS).unlink(missing_ok=True)
     for later in reversed(settings.STAGES[settings.STAGES.index(stage) : 4]):
         if later == "extract":
             (store.state / RULES).unlink(missing_ok=True)
@@ -262,9 +284,11 @@ def _plan_sources(run: Run, options: Options) -> None:
             f"images in {run.source} that are new to this run, left alone: {len(new)}; take them in with --if-exists extend"
         )
         return
-    run.plan.add_sources(train, run.recipe.run.shard_seeds)
+    run.plan.add_sources(
+        train, min(run.recipe.run.shard_seeds, max(1, round(SHARD_SLOTS / run.recipe.ratio_or_default)))
+    )
     rules = run.store.load(RULES)
-    unknown = {source.label for source in new} - set(rules["classes"] if rules else run.scan.classes)
+    unknown = {source.label for source in new} - set(rules["seeded"] if rules else run.scan.classes)
     if unknown:  # before the plan says that these images are known
         names = ", ".join(sorted(unknown))
         run.reporter.say(f"new class {names}: the rules are induced anew, and all is redone from optimize")

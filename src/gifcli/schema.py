@@ -33,7 +33,7 @@ class InputSection(Section):
 class PriorSection(Section):
     """The generative model and how it is sampled."""
 
-    name: str = Field("auto", description="auto, classical, embedded, or a diffusers folder or hub id")
+    name: str = Field("auto", description="auto, classical or embedded")
     strength: float | Auto = Field("auto", description="how far from the seed, from 0 (the seed) to 1")
     steps: int | Auto = Field("auto", description="denoising steps")
     guidance_scale: float | Auto = Field("auto", description="classifier-free guidance scale; 1 = off")
@@ -46,6 +46,16 @@ class PriorSection(Section):
     @classmethod
     def _strength(cls, value: float | str) -> float | str:
         return _within(value, 0, 1)
+
+    @field_validator("prompt")
+    @classmethod
+    def _prompt(cls, value: str) -> str:
+        try:
+            value.format(label="", domain="", adjective="")
+        except (LookupError, ValueError, AttributeError, TypeError):
+            known = "{label}, {domain} and {adjective}"
+            raise ValueError(f"expected no fields but {known} ({{{{ and }}}} for braces); found {value!r}") from None
+        return value
 
     @field_validator("steps", "guidance_scale")
     @classmethod
@@ -164,7 +174,7 @@ class ExportSection(Section):
 class RunSection(Section):
     """How and where it runs; nothing here changes what is owed."""
 
-    device: str = Field("auto", description="auto, cpu, cuda:0, or several: cuda:0,cuda:1")
+    device: str = Field("auto", description="auto, cpu or cuda:0; with engine: local also several: cuda:0,cuda:1")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     batch_size: int | Auto = "auto"
     engine: Literal["inline", "local"] = "inline"
@@ -185,7 +195,7 @@ class Recipe(Section):
     per_class: int | None = Field(None, ge=1, description="images each class is filled up to, originals included")
     balance: bool = Field(False, description="spend the ratio's budget on the smallest classes first")
     max_attempts: int = Field(5, ge=1, le=100, description="tries a slot gets before it is given up")
-    rng: int = Field(0, ge=0, description="the random number")
+    rng: int = Field(0, ge=0, lt=2**63, description="the random number")
     input: InputSection = InputSection()
     prior: PriorSection = PriorSection()
     encoder: EncoderSection = EncoderSection()

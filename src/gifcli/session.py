@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 from gifcli import exporting, pipeline
 from gifcli.errors import GifError, InputError, ShortfallError
 from gifcli.recipe import Recipe, load_recipe, read_recipe
-from gifcli.run import PLAN, Options, Reporter, Run, open_run, prepare_output, source_of
+from gifcli.run import PLAN, Options, Reporter, Run, open_run, own_recipe, prepare_output, source_of
 from gifcli.shards import STATE, ShardStore
 from gifcli.summary import Summary, summarise
 
@@ -42,8 +43,7 @@ def expand(source: Path, root: Path, recipe: Recipe, access: Access = Access()) 
         GifError: see the exception tree in errors.py; a shortfall is no error here, see `verdict`.
     """
     with opened(source, root, recipe, access) as run:
-        done = pipeline.expand(run)
-        exporting.export(run)
+        done = [*pipeline.expand(run), _export(run)]
         return summarise(run, done)
 
 
@@ -56,7 +56,7 @@ def run_stage(stage: str, root: Path, overrides: dict[str, Any], access: Access 
         "export": _export,
     }
     source = source_of(root)
-    recipe = read_recipe(root / "recipe.yaml", overrides)
+    recipe = own_recipe(root, {**_other_goals(overrides), **overrides})
     with opened(source, root, recipe, access) as run:
         return summarise(run, [stages[stage](run)])
 
@@ -122,7 +122,7 @@ def prepare(
     root = output or default_output(source, made)
     own = root / "recipe.yaml"
     if name is None and not afresh and own.is_file() and (root / STATE).is_dir():
-        return read_recipe(own, {**_other_goals(overrides), **overrides}), root
+        return own_recipe(root, {**_other_goals(overrides), **overrides}), root
     return made, root
 
 
@@ -154,5 +154,8 @@ def opened(source: Path, root: Path, recipe: Recipe, access: Access) -> Iterator
 
 
 def _export(run: Run) -> pipeline.Done:
-    exporting.export(run)
-    return pipeline.Done("export")
+    start = time.perf_counter()
+    if not exporting.export(run):
+        return pipeline.Done("export")
+    counts = summarise(run)
+    return pipeline.Done("export", 1, counts.originals + counts.generated, time.perf_counter() - start)

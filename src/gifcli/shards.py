@@ -17,13 +17,15 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
-from gifcli.errors import BusyError, DiskFullError
+from gifcli.errors import BusyError, DiskFullError, EnvironmentFault
 
 STATE = ".gifcli"
 FOLDERS = {"extract": "1-seeds", "optimize": "2-noises", "generate": "3-samples", "filter": "4-verdicts"}
 TEMPORARY = ".gif-tmp"
+FULL = {errno.ENOSPC, errno.EDQUOT}
+UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 
 Members = Iterable[tuple[str, bytes]]
 
@@ -41,6 +43,11 @@ class ShardId(NamedTuple):
         name += f"-g{self.round}" if self.round else ""
         name += f"-a{self.attempt}" if self.attempt is not None else ""
         return name + (f"-p{self.part}" if self.part else "")
+
+    @property
+    def order(self) -> tuple[int, int, int, int]:
+        """What shards are sorted by: n, round, attempt (none is before the first) and part."""
+        return self.n, self.round, -1 if self.attempt is None else self.attempt, self.part
 
     @classmethod
     def parse(cls, name: str) -> "ShardId":
@@ -67,8 +74,9 @@ class ShardStore:
 
     def done(self, stage: str) -> dict[ShardId, dict[str, Any]]:
         """Every finished shard of a stage, in order, with what its sidecar says."""
-        names = sorted(self.folder(stage).glob("*.json")) if self.folder(stage).is_dir() else []
-        return {ShardId.parse(path.stem): json.loads(path.read_bytes()) for path in names}
+        paths = self.folder(stage).glob("*.json") if self.folder(stage).is_dir() else ()
+        found = {ShardId.parse(path.stem): path for path in paths}
+        return {shard: json.loads(found[shard].read_bytes()) for shard in sorted(found, key=lambda shard: shard.order)}
 
     def write(self, stage: str, shard: ShardId, members: Members, mark: dict[str, Any]) -> None:
         """Commits a shard: the tar, then its sidecar (`mark` plus size and sha256).
@@ -93,8 +101,9 @@ class ShardStore:
     def parts(self, stage: str, shard: ShardId) -> list[ShardId]:
         """The finished shards with the same n, round and attempt as `shard`, in order."""
         first = shard._replace(part=0)
-        paths = [self.tar(stage, first), *sorted(self.folder(stage).glob(f"{first}-p*.tar"))]
-        return [ShardId.parse(path.stem) for path in paths if path.with_suffix(".json").is_file()]
+        paths = [self.tar(stage, first), *self.folder(stage).glob(f"{first}-p*.tar")]
+        finished = [ShardId.parse(path.stem) for path in paths if path.with_suffix(".json").is_file()]
+        return sorted(finished, key=lambda shard: shard.order)
 
     def remove(self, stage: str, shard: ShardId) -> None:
         """Takes a shard back; its done mark goes first."""
@@ -137,28 +146,39 @@ class ShardStore:
         Raises:
             BusyError: another process held it for all of `wait` seconds.
         """
-        with free_room():
-            self.state.mkdir(parents=True, exist_ok=True)
-            handle = (self.state / "lock").open("a")
+        deadline = time.monotonic() + wait
+        while not (handle := self._open_locked()):
+            if time.monotonic() >= deadline:
+                raise BusyError(
+                    f"{self.root} is being written by another gif process; wait for it, or give --wait-lock SECONDS"
+                )
+            time.sleep(0.1)
         with handle:
-            deadline = time.monotonic() + wait
-            while True:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() >= deadline:
-                        raise BusyError(
-                            f"{self.root} is being written by another gif process; "
-                            f"wait for it, or give --wait-lock SECONDS"
-                        ) from None
-                    time.sleep(0.1)
             self.sweep()
             yield
 
+    def _open_locked(self) -> IO[str] | None:
+        """The lock file, open and locked; None while another process holds it."""
+        path = self.state / "lock"
+        while True:
+            with free_room():
+                self.state.mkdir(parents=True, exist_ok=True)
+                handle = path.open("a")
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                handle.close()
+                return None
+            if _is_at(path, handle):
+                return handle
+            handle.close()  # its holder failed at the start, and has removed it
+
     def sweep(self) -> None:
-        """Removes what a killed writer left: temporary files, and shards without a done mark."""
-        for path in self.root.rglob(f"*{TEMPORARY}"):
+        """Removes what a killed writer left: temporary files, and shards without a done mark.
+
+        Not below the dataset's folders, which may hold millions of files: a format tidies up after itself.
+        """
+        for path in [*self.root.glob(f"*{TEMPORARY}"), *self.state.rglob(f"*{TEMPORARY}")]:
             path.unlink()
         for path in (self.state / "stages").rglob("*.tar"):
             if not path.with_suffix(".json").is_file():
@@ -199,16 +219,23 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 @contextmanager
 def free_room() -> Iterator[None]:
-    """Turns "no space left" and "quota exceeded" into our own error."""
+    """Turns "no space left", "quota exceeded" and a place that cannot be written to into our own errors.
+
+    Raises:
+        DiskFullError, EnvironmentFault: what to do about it.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        raise DiskFullError(
-            f"no room left to write {error.filename or 'the run folder'}; "
-            "make room and run the same command again: what is done stays done"
-        ) from error
+        place, again = error.filename or "the run folder", "run the same command again: what is done stays done"
+        if error.errno in FULL:
+            raise DiskFullError(f"no room left to write {place}; make room and {again}") from error
+        if error.errno in UNWRITABLE:
+            reason = (error.strerror or str(error)).lower()
+            raise EnvironmentFault(
+                f"cannot write to {place}: {reason}; mend that and {again}, or choose another -o"
+            ) from error
+        raise
 
 
 def to_json(value: Any) -> bytes:
@@ -219,6 +246,14 @@ def to_json(value: Any) -> bytes:
 def digest(value: Any) -> str:
     """sha256 of a JSON value, 16 hex digits."""
     return hashlib.sha256(to_json(value)).hexdigest()[:16]
+
+
+def _is_at(path: Path, handle: IO[str]) -> bool:
+    """Whether an open file is still the one of that name."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _sync_folder(folder: Path) -> None:

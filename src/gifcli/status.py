@@ -1,5 +1,6 @@
 """How far a run is: read from its state, without the lock and without the source."""
 
+import shlex
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -48,7 +49,8 @@ class Status:
         if self.shortfall:
             lines.append("missing: " + ", ".join(f"{label} {count}" for label, count in self.shortfall.items()))
         if self.owed or not self.exported:
-            lines.append(f"next: gif expand {self.source} -o {self.run} -r {self.run}/recipe.yaml")
+            command = ["gif", "expand", self.source, "-o", self.run, "-r", str(Path(self.run) / "recipe.yaml")]
+            lines.append(f"next: {shlex.join(command)}")
         return lines
 
 
@@ -81,8 +83,14 @@ def run_status(root: Path) -> Status:
         owed=len(open_),
         given_up=len(missing) - len(open_),
         shortfall=dict(sorted(Counter(seed.label for seed, _ in missing).items())),
-        exported=store.load(EXPORT) is not None,
+        exported=_is_exported(store),
     )
+
+
+def _is_exported(store: ShardStore) -> bool:
+    """Whether the dataset was written from the verdicts of now."""
+    export, verdicts = store.load(EXPORT), store.load(owed.VERDICTS)
+    return export is not None and export.get("verdicts") == (verdicts["fingerprint"] if verdicts else "")
 
 
 def _given_up(progress: owed.Progress, slot: owed.SlotKey, max_attempts: int) -> bool:

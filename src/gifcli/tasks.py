@@ -1,5 +1,6 @@
 """One shard's work, wherever it runs: read the shards it comes from, call the stage, pack what it returns."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from gifcli.stages.filter import measure
 from gifcli.stages.generate import GenerateSettings, generate
 from gifcli.stages.optimize import GuidanceSettings, Work, optimize
 
-READERS = 4
+READERS = 2
 LOADING = Lock()
 
 
@@ -49,10 +50,7 @@ class StageTask:
 
     def __call__(self, job: Job, device: str) -> ShardResult:
         """Makes one shard; commits nothing."""
-        with LOADING:
-            prior, encoder = _models(
-                prior_settings(self.recipe), self.recipe.encoder.name, device, self.recipe.run.dtype
-            )
+        prior, encoder = load_models(self.recipe, device)
         store = ShardStore(self.root)
         rules = None if self.stage == "extract" else load_rules(store)
         tools = Tools(prior, encoder, rules, self.classes, device, self.batch_size, self.recipe.rng)
@@ -81,10 +79,15 @@ def load_rules(store: ShardStore) -> Rules:
     return parse({path.name: path.read_bytes() for path in sorted(folder.iterdir())})
 
 
-@lru_cache(maxsize=1)
-def _models(prior: PriorSettings, encoder: str, device: str, dtype: str) -> tuple[Prior, Encoder]:
-    """Loaded once a process."""
-    return make_prior(prior, device, dtype), make_encoder(encoder, device, dtype)
+def load_models(recipe: Recipe, device: str) -> tuple[Prior, Encoder]:
+    """Loaded once a process, whichever thread asks first."""
+    dtype = recipe.run.dtype
+    with LOADING:
+        return _prior(prior_settings(recipe), device, dtype), _encoder(recipe.encoder.name, device, dtype)
+
+
+_prior = lru_cache(maxsize=1)(make_prior)
+_encoder = lru_cache(maxsize=1)(make_encoder)
 
 
 def _extract(job: Job, tools: Tools, source: Path) -> ShardResult:
@@ -94,9 +97,13 @@ def _extract(job: Job, tools: Tools, source: Path) -> ShardResult:
     failures = [[outcome.path, outcome.reason] for outcome in outcomes if isinstance(outcome, Failure)]
     seeds = list(extract(prepared, tools))
     members = [member for seed in seeds for member in packing.pack_seed(seed)]
-    return ShardResult(
-        job.shard, members, len(job.items), {"seeds": [seed.key for seed in seeds], "failures": failures}
-    )
+    mark = {
+        "seeds": [seed.key for seed in seeds],
+        "failures": failures,
+        "notes": [[image.source.path, note] for image in prepared for note in image.notes],
+        "sizes": dict(Counter(f"{image.pixels.shape[1]} x {image.pixels.shape[0]}" for image in prepared)),
+    }
+    return ShardResult(job.shard, members, len(job.items), mark)
 
 
 def _prepare(source: Source, folder: Path, prior: Prior) -> Prepared | Failure:
@@ -106,7 +113,7 @@ def _prepare(source: Source, folder: Path, prior: Prior) -> Prepared | Failure:
     except InputError as error:
         return Failure(source.path, str(error))
     size = prior.working_size(picture.width, picture.height)
-    return Prepared(source, fit(picture.pixels, *size), picture.width, picture.height)
+    return Prepared(source, fit(picture.pixels, *size), picture.width, picture.height, picture.notes)
 
 
 def _optimize(job: Job, tools: Tools, store: ShardStore, recipe: Recipe) -> ShardResult:

@@ -68,7 +68,7 @@ def draw(prior, seeds):
 def test_working_size_keeps_the_aspect_at_the_nearest_native_size(folder):
     prior = make(folder)
     assert prior.working_size(160, 160) == (128, 128)
-    assert prior.working_size(640, 480) == (176, 128)
+    assert prior.working_size(640, 480) == (160, 128)
     assert prior.working_size(70, 64) == (64, 64)
 
 

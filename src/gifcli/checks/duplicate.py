@@ -46,23 +46,29 @@ class DuplicateCheck:
         samples, seeds = table.samples, table.seeds
         reasons: list[str | None] = [None] * len(samples["phash"])
         rejected = samples.get("rejected", np.zeros(len(reasons), bool))
+        free = ~rejected  # may be what a later one is a duplicate of
         kept: list[Array] = []
         all_seeds = [np.arange(len(seeds["key"]))] if seeds else []
         for start in range(0, len(reasons), ROWS):
             rows = np.flatnonzero(~rejected[start : start + ROWS]) + start
             for i, j in self._near(samples, rows, seeds, all_seeds):
-                if samples["seed"][i] != seeds["key"][j]:
-                    reasons[i] = reasons[i] or f"duplicate: of the seed {seeds['key'][j]}"
+                other = samples["seed"][i] != seeds["key"][j]
+                for row, near in _first(i[other], j[other]):
+                    reasons[row] = reasons[row] or f"duplicate: of the seed {seeds['key'][near]}"
             for i, j in self._near(samples, rows, samples, kept):
-                reasons[i] = reasons[i] or f"duplicate: of {_name(samples, j)}"
-            for i, j in self._near(samples, rows, samples, [rows]):  # by i, then j: an earlier one is judged by now
-                if j < i and reasons[j] is None:
-                    reasons[i] = reasons[i] or f"duplicate: of {_name(samples, j)}"
-            kept.append(np.array([i for i in rows if reasons[i] is None], dtype=np.int64))
+                for row, near in _first(i, j):
+                    reasons[row] = reasons[row] or f"duplicate: of {_name(samples, near)}"
+            free[rows] = [reasons[row] is None for row in rows]
+            for i, j in self._near(samples, rows, samples, [rows]):
+                for row, group in _groups(i[j < i], j[j < i]):  # in order: all of the group are judged by now
+                    if free[row] and free[group].any():
+                        reasons[row] = f"duplicate: of {_name(samples, group[free[group].argmax()])}"
+                        free[row] = False
+            kept.append(rows[free[rows]])
         return reasons
 
-    def _near(self, a: Columns, rows: Array, b: Columns, groups: list[Array]) -> Iterator[tuple[int, int]]:
-        """Pairs (row of a, row of b) of near images, by row of a and then of b within a block of b."""
+    def _near(self, a: Columns, rows: Array, b: Columns, groups: list[Array]) -> Iterator[tuple[Array, Array]]:
+        """Rows of a and of b of near images, by row of a and then of b, a block of b at a time."""
         others = np.concatenate([np.zeros(0, np.int64), *groups])
         left = a["sketch"][rows].astype(np.float32)
         for start in range(0, len(others), COLUMNS):
@@ -70,7 +76,19 @@ class DuplicateCheck:
             i, j = np.nonzero(left @ b["sketch"][columns].astype(np.float32).T > self.max_similarity)
             bits = np.bitwise_count(a["phash"][rows[i]] ^ b["phash"][columns[j]])
             same = bits <= self.max_hash_distance
-            yield from zip(rows[i[same]].tolist(), columns[j[same]].tolist(), strict=True)
+            yield rows[i[same]], columns[j[same]]
+
+
+def _first(i: Array, j: Array) -> Iterator[tuple[int, int]]:
+    """Each row of i once, with its first partner."""
+    unique, places = np.unique(i, return_index=True)
+    return zip(unique.tolist(), j[places].tolist(), strict=True)
+
+
+def _groups(i: Array, j: Array) -> Iterator[tuple[int, Array]]:
+    """Each row of i once, with all its partners."""
+    unique, places = np.unique(i, return_index=True)
+    return zip(unique.tolist(), np.split(j, places)[1:], strict=True)
 
 
 def _name(samples: Columns, row: int) -> str:

@@ -1,6 +1,5 @@
 """Encoders: images (and texts) -> unit features. Each owns its resize and normalisation."""
 
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor
@@ -47,15 +46,3 @@ def make_encoder(name: str, device: str = "cpu", dtype: str = "float32") -> Enco
             from gifcli.encoders.clip import ClipEncoder
 
             return ClipEncoder(name, device, getattr(torch, dtype))
-
-
-def encoder_files(name: str) -> list[Path]:
-    """The files whose content decides the features; found without importing torch."""
-    match name:
-        case "embedded":
-            from gifcli.encoders.embedded import weights_path
-
-            return [weights_path()]
-        case _:
-            path = Path(name.partition(":")[2])
-            return [path] if path.is_file() else []

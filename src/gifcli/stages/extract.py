@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -16,12 +16,13 @@ from gifcli.stages import Tools
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A source with its pixels (h w 3) uint8 at the working size, and the full size of its image."""
+    """A source with its pixels (h w 3) uint8 at the working size, the full size of its image, and notes on reading it."""
 
     source: Source
     pixels: Array
     width: int
     height: int
+    notes: list[str] = field(default_factory=list)
 
 
 def extract(prepared: Sequence[Prepared], tools: Tools) -> Iterator[Seed]:

@@ -19,6 +19,7 @@ from gifcli.priors.classical.parameters import TOTAL, Parameters, split
 from gifcli.priors.classical.warp import warp
 
 LONG_SIDE = 1024
+LONGEST = 4096
 SHORT_SIDE = 32
 CHUNK_PIXELS = {"cpu": 262_144, "cuda": 8_000_000}
 """Pixels rendered at once: what a CPU's cache holds (1.3 times as fast as a large batch), or what fills a GPU."""
@@ -39,6 +40,7 @@ class ClassicalPrior:
         """The image's own size, its long side at most 1024; or `settings.size` as the short side. At least 32."""
         short, long = min(width, height), max(width, height)
         scale = self.settings.size / short if self.settings.size else min(1.0, LONG_SIDE / long)
+        scale = min(scale, LONGEST / long)
         return max(SHORT_SIDE, round(width * scale)), max(SHORT_SIDE, round(height * scale))
 
     def encode(self, seeds: SeedBatch) -> Tensor:
