@@ -131,7 +131,7 @@ def test_a_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.Monkey
     assert [(p.name, p.read_bytes()) for p in path.parent.iterdir()] == [("state.json", b"old")]
 
 
-@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO])
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOTDIR])
 def test_a_place_that_cannot_be_written_to_is_the_machines_fault(number: int) -> None:
     with pytest.raises(EnvironmentFault, match=r"cannot write to /out/x: .*; mend that and run") as caught, free_room():
         raise OSError(number, os.strerror(number), "/out/x")

@@ -25,7 +25,7 @@ STATE = ".gifcli"
 FOLDERS = {"extract": "1-seeds", "optimize": "2-noises", "generate": "3-samples", "filter": "4-verdicts"}
 TEMPORARY = ".gif-tmp"
 FULL = {errno.ENOSPC, errno.EDQUOT}
-UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
+UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOTDIR}
 
 Members = Iterable[tuple[str, bytes]]
 
