@@ -31,7 +31,7 @@ class GuidanceSettings:
     optimizer    "adam" or "sign" (of the gradient)         lr  length of a step
     noise_scale  of the initial z ~ U(0, 1) and b ~ N(0, 1)
     eps          radius of the ball; like lr and noise_scale in units of the latent's standard deviation
-    retreat      noise_scale of each further attempt, as a share of the one before: retries stay nearer the seed
+    retreat      share of noise_scale that every other attempt starts with, to the power of how many those were
     encoder_size side in pixels at which the guide looks, None = the encoder's own
     """
 

@@ -88,7 +88,7 @@ class GuidanceSection(Section):
     lr: float | Auto = Field("auto", description="step length, in standard deviations of the latent")
     noise_scale: float | Auto = Field("auto", description="size of the random start, in standard deviations")
     eps: float | Auto = Field("auto", description="largest displacement of an element, in standard deviations")
-    retreat: float = Field(0.75, gt=0, le=1, description="noise of each further attempt, as a share of the one before")
+    retreat: float = Field(0.75, gt=0, le=1, description="share of the noise that every other attempt starts with")
     encoder_size: int | None = Field(
         128, ge=32, description="side in pixels at which the encoder looks; null = its own"
     )
@@ -131,6 +131,7 @@ class UnchangedSection(CheckSection):
     """Is it more than a copy of its seed?"""
 
     max_similarity: float | None = Field(None, ge=-1, le=1)
+    max_hash_distance: int | None = Field(None, ge=0, le=64)
 
 
 class DuplicateSection(CheckSection):

@@ -30,3 +30,12 @@ def test_rejects_copies_only(rules, seeds, make_pair, label):
     assert saved is not None
     assert crop is None
     assert UnchangedCheck(rules, max_similarity=1.1).judge(Table(columns, {})) == [None] * 3
+
+
+def test_another_piece_of_a_texture_is_no_copy(rules, seeds, make_pair):
+    """Turned gravel is gravel to the encoder, and another picture to the eye."""
+    gravel = next(seed for seed in seeds if seed.label == "gravel")
+    columns = UnchangedCheck(rules).measure(*make_pair([np.rot90(gravel.pixels, 2).copy()], [gravel]))
+    alike = {**columns, "nn_seed": np.array([0.99])}
+    assert UnchangedCheck(rules).judge(Table(alike, {})) == [None]
+    assert UnchangedCheck(rules, max_similarity=0.97).judge(Table(alike, {}))[0] is not None

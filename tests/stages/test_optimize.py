@@ -1,5 +1,6 @@
 """Guidance on real pictures, the real embedded encoder and a real (if tiny) prior."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 
@@ -72,6 +73,15 @@ def guides(**weights: float) -> list[Weighted]:
     assert rules is not None
     classifier = make_classifier(rules)
     return [Weighted(name, weight, make_guide(name, classifier)) for name, weight in weights.items()]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """As the engines do it on a CPU: sums shared out among threads round otherwise."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 ALL = {"consistency": 1.0, "entropy": 1.0, "diversity": 1.0}
@@ -174,8 +184,8 @@ def test_the_granularity_shapes_the_noise() -> None:
         run(replace(SETTINGS, optimizer="sgd"), **ALL)
 
 
-def test_retries_start_nearer_the_seed() -> None:
+def test_every_other_try_starts_nearer_the_seed() -> None:
     settings = replace(SETTINGS, steps=0, retreat=0.5)
-    tries = [run(settings, work=[replace(w, attempt=attempt) for w in WORK], **ALL) for attempt in (0, 2)]
+    tries = [run(settings, work=[replace(w, attempt=attempt) for w in WORK], **ALL) for attempt in range(4)]
     sizes = [np.mean([np.abs(noise.b).mean() for noise in noises]) for noises in tries]
-    assert sizes[1] / sizes[0] == pytest.approx(0.25, rel=0.1)
+    assert np.divide(sizes, sizes[0]) == pytest.approx([1, 0.5, 1, 0.25], rel=0.1)

@@ -70,17 +70,23 @@ def _optimize(
     return _noises(work, *ascend(objective, f[:, None], noise, seeds, settings))
 
 
+def reach(retreat: float, attempt: int) -> float:
+    """The share of the noise that an attempt starts with: 1, r, 1, r^2, 1, r^3, ..."""
+    return retreat ** ((attempt + 1) // 2) if attempt % 2 else 1.0
+
+
 def _initial(
     work: list[Work], tools: Tools, settings: GuidanceSettings, shape: tuple[int, ...]
 ) -> tuple[Tensor, Tensor]:
     """Draws z ~ U(0, 1) and b ~ N(0, 1), scaled: (b k *shape) each, from each slot's own generators.
 
-    Retries start nearer the seed: a slot that was rejected far out is kept sooner closer in.
+    Every other try starts nearer the seed, and the next one as far out as the first: a slot that was rejected as too far
+    from its class is kept closer in, one that hardly differed from its seed is not.
     """
     slots = [Slot(w.seed.key, k, w.attempt) for w in work for k in range(w.first, w.last)]
     source = NoiseSource(tools.rng, slots)
     drawn = source.uniform("z", shape), source.normal("b", shape)
-    scales = torch.tensor([settings.noise_scale * settings.retreat**slot.attempt for slot in slots])
+    scales = torch.tensor([settings.noise_scale * reach(settings.retreat, slot.attempt) for slot in slots])
     scales = scales.view(-1, *(1 for _ in shape))
     z, b = ((scales * d).to(tools.device).view(len(work), -1, *shape) for d in drawn)
     return z, b
