@@ -195,7 +195,7 @@ class Recipe(Section):
     ratio: float | None = Field(None, gt=0, le=1000, description="kept new images for each original; default 5")
     per_class: int | None = Field(None, ge=1, description="images each class is filled up to, originals included")
     balance: bool = Field(False, description="spend the ratio's budget on the smallest classes first")
-    max_attempts: int = Field(5, ge=1, le=100, description="tries a slot gets before it is given up")
+    max_attempts: int = Field(8, ge=1, le=100, description="tries a slot gets before it is given up")
     rng: int = Field(0, ge=0, lt=2**63, description="the random number")
     input: InputSection = InputSection()
     prior: PriorSection = PriorSection()
