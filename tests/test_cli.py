@@ -207,3 +207,11 @@ def test_doctor_and_models_say_what_is_there(gif) -> None:
 def test_python_m_gifcli_is_gif() -> None:
     done = subprocess.run([sys.executable, "-m", "gifcli", "--version"], capture_output=True, text=True, check=False)
     assert done.stdout.startswith("gif ")
+
+
+@pytest.mark.parametrize("output", ["x" * 300, "/proc/gif-out"])
+def test_a_path_that_cannot_be_is_one_clear_line(gif, photos: Path, output: str) -> None:
+    done = gif("expand", photos, "-o", output, *FLAGS)
+    assert done.code == 6
+    assert len(done.err.strip().splitlines()) == 1
+    assert "try another path" in done.err

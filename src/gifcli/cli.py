@@ -14,7 +14,7 @@ import typer
 from gifcli import __version__
 from gifcli.console import Console
 from gifcli.devices import set_thread_policy
-from gifcli.errors import GifError, UsageError
+from gifcli.errors import EnvironmentFault, GifError, UsageError
 
 app = typer.Typer(
     name="gif",
@@ -327,6 +327,9 @@ def _run_app() -> int:  # noqa: PLR0911 - one return an exit code
             return _usage(error)
         if _console.verbose:
             raise
+        if isinstance(error, OSError) and error.filename is not None:
+            _console.error(f"{error.filename}: {(error.strerror or str(error)).lower()}; try another path", 6)
+            return EnvironmentFault.exit_code
         _console.error(f"a bug in gif: {type(error).__name__}: {error}; run again with -v for the traceback", 1)
         return 1
     if result == 130:  # typer has made an exit code of Ctrl-C

@@ -118,7 +118,7 @@ def _unchanged(source: Path, item: Item) -> bytes:
     path = source / item.row["parent_path"]
     try:
         data = item.load()
-    except FileNotFoundError:
+    except OSError:
         data = b""
     if hashlib.sha256(data).hexdigest() != item.row["sha256"]:
         raise InputError(f"{path} was changed or taken away while gif was running; run the same command again")
