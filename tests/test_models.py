@@ -14,7 +14,7 @@ def test_a_revision_is_what_is_in_the_files(tmp_path: Path) -> None:
     a, b, c = (tmp_path / name for name in ("a.bin", "b.bin", "c.bin"))
     assert models.revision([a]) == models.revision([c]) != models.revision([b])
     assert models.revision([a, b]) != models.revision([b, a])
-    assert models.revision([], "none") == "none"
+    assert models.revision([]) == ""
 
 
 def test_the_embedded_encoder_is_there_with_its_licence() -> None:

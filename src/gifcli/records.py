@@ -1,4 +1,4 @@
-"""What flows from stage to stage: Seed -> Noise -> Sample -> Verdict. Plain numpy, no torch, no files."""
+"""What flows from stage to stage: Source -> Seed -> Noise -> Sample. Plain numpy, no torch, no files."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -93,14 +93,3 @@ class Sample:
     def key(self) -> str:
         """Name of the sample, unique in a run."""
         return f"{self.seed}-k{self.k}-a{self.attempt}"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the checks said of a sample: `reason` is None when it is kept; `measures` are what they measured."""
-
-    seed: str
-    k: int
-    attempt: int
-    reason: str | None
-    measures: dict[str, Any] = field(default_factory=dict)

@@ -21,7 +21,7 @@ from gifcli.images import fit, read
 from gifcli.priors import Prior, PriorSettings, make_prior
 from gifcli.recipe import Recipe
 from gifcli.records import Failure, Noise, Sample, Seed, Source
-from gifcli.rules import Rules, parse
+from gifcli.rules import Rules, load
 from gifcli.shards import ShardId, ShardStore
 from gifcli.stages import Tools
 from gifcli.stages.extract import Prepared, extract
@@ -75,8 +75,7 @@ def make_checks(recipe: Recipe, rules: Rules) -> dict[str, Check]:
 
 def load_rules(store: ShardStore) -> Rules:
     """The run's frozen rules."""
-    folder = store.state / "rules"
-    return parse({path.name: path.read_bytes() for path in sorted(folder.iterdir())})
+    return load(store.state / "rules")
 
 
 def load_models(recipe: Recipe, device: str) -> tuple[Prior, Encoder]:

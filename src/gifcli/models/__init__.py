@@ -16,8 +16,6 @@ class PriorCard:
 
     name: str
     licence: str
-    trained: bool
-    native: str
     granularity: str
     strength: float
     steps: int
@@ -41,8 +39,6 @@ class EncoderCard:
 CLASSICAL = PriorCard(
     name="classical",
     licence="Apache-2.0 (part of gifcli)",
-    trained=False,
-    native="the image's own size, long side at most 1024",
     granularity="vector",
     strength=1.0,
     steps=1,
@@ -60,8 +56,6 @@ EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
 EMBEDDED = PriorCard(
     name="embedded",
     licence="weights: research use, trained on ImageNet-derived data (see its model card); code: Apache-2.0",
-    trained=True,
-    native="64, 96 or 128 px, whichever is nearest the image's short side",
     granularity="channel",
     strength=0.5,
     steps=10,
@@ -90,7 +84,10 @@ def prior_card(name: str) -> PriorCard:
 
 def priors() -> list[PriorCard]:
     """Those that are ready on this machine."""
-    return [prior_card("classical"), *([prior_card("embedded")] if EMBEDDED_FOLDER.is_dir() else [])]
+    return [
+        prior_card("classical"),
+        *([prior_card("embedded")] if (EMBEDDED_FOLDER / "model_index.json").is_file() else []),
+    ]
 
 
 def choose_prior() -> tuple[str, str]:
@@ -145,10 +142,10 @@ def embedded_encoder_weights() -> Path:
     return files[0]
 
 
-def revision(files: Sequence[Path], fallback: str = "") -> str:
-    """Content hash of model files, 12 hex digits; `fallback` where there are none."""
+def revision(files: Sequence[Path]) -> str:
+    """Content hash of model files, 12 hex digits; "" where there are none."""
     if not files:
-        return fallback
+        return ""
     return hashlib.sha256("".join(_file_hash(path) for path in files).encode()).hexdigest()[:12]
 
 
