@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO ?= .demo
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup demo test check format lint types bench train-embedded clean
+.PHONY: setup demo test check format lint types bench bench-generate train-embedded clean
 
 setup: $(VENV)/.installed
 
@@ -35,6 +35,9 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
+bench-generate: setup
+	$(BIN)/python benchmarks/generate.py
+
 bench: setup
 	$(BIN)/python benchmarks/stages.py
 
@@ -48,8 +51,10 @@ train-embedded: setup
 	$(BIN)/python training/features.py
 	$(BIN)/python training/latents.py --size 64
 	$(BIN)/python training/latents.py --size 128 --most 12000
+	$(BIN)/python training/maps.py
 	$(BIN)/python training/denoiser.py --minutes 85
 	$(BIN)/python training/export.py
+	$(BIN)/python training/memory_index.py
 
 clean:
 	rm -rf $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache

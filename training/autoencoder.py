@@ -10,6 +10,7 @@ PSNR is the aim; the decoder sees latents with a little noise, so that it forgiv
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from packed import Packed, open_packed, resize, to_pixels
 from principal import warm_start
 from torch import Tensor
 
-HELD_OUT = 48  # last images of each sharp source, for the log's PSNR
+HELD_OUT = 48  # last images of each sharp source, a tenth at most: for the log's PSNR
 
 
 def build(widths: tuple[int, ...], layers: tuple[tuple[int, ...], tuple[int, ...]], channels: int) -> AutoencoderDC:
@@ -37,37 +38,42 @@ def build(widths: tuple[int, ...], layers: tuple[tuple[int, ...], tuple[int, ...
     )
 
 
+def kept_back(source: Packed) -> int:
+    """How many of a sharp source's last images no crop is drawn from."""
+    return min(HELD_OUT, len(source) // 10)
+
+
 class Crops:
     """Endless batches of crops: a share from the sharp sources, reduced by a random factor, the rest small images whole."""
 
     def __init__(self, sources: list[Packed], size: int, sharp_share: float, rng: int) -> None:
         self.size, self.sharp_share = size, sharp_share
         self.rng = np.random.default_rng(rng)
-        self.sharp = [s for s in sources if s.short_side > 64]
-        self.small = [s for s in sources if s.short_side <= 64] or self.sharp
+        self.sharp = [s for s in sources if s.short_side > 64] or sources
+        self.small = [s for s in sources if s.short_side <= 64] or sources
 
     def batch(self, n: int) -> Tensor:
         """(n 3 size size) in [-1, 1]."""
         sharp = round(n * self.sharp_share)
         source_size = int(self.size * self.rng.choice([1, 1.25, 1.5, 2]))
         parts = [
-            self._crops(self.sharp, sharp, source_size, HELD_OUT),
-            self._crops(self.small, n - sharp, min(64, self.size), 0),
+            self._crops(self.sharp, sharp, source_size, kept_back),
+            self._crops(self.small, n - sharp, min(64, self.size), lambda _: 0),
         ]
         return torch.cat([resize(p, self.size) for p in parts])
 
-    def _crops(self, sources: list[Packed], n: int, size: int, held_out: int) -> Tensor:
+    def _crops(self, sources: list[Packed], n: int, size: int, held: Callable[[Packed], int]) -> Tensor:
         u = self.rng.random((n, 3))
         picks = self.rng.integers(len(sources), size=n)
-        items = [(sources[s], int(self.rng.integers(len(sources[s]) - held_out))) for s in picks]
+        items = [(sources[s], int(self.rng.integers(len(sources[s]) - held(sources[s])))) for s in picks]
         return to_pixels([source.crop(i, size, u[k]) for k, (source, i) in enumerate(items)])
 
 
 def held_out(sources: list[Packed], size: int = 128) -> Tensor:
     """Centre crops of the sharp sources' last images: (b 3 size size) in [-1, 1]."""
     middle = np.array([0.5, 0.5, 1.0])
-    sharp = [s for s in sources if s.short_side > 64]
-    return to_pixels([s.crop(len(s) - 1 - i, size, middle) for s in sharp for i in range(HELD_OUT)])
+    sharp = [s for s in sources if s.short_side > 64] or sources
+    return to_pixels([s.crop(len(s) - 1 - i, size, middle) for s in sharp for i in range(max(1, kept_back(s)))])
 
 
 def loss_of(x: Tensor, y: Tensor) -> Tensor:

@@ -29,6 +29,14 @@ def perturbed(features: Tensor, most: float) -> Tensor:
     return F.normalize(features + length * F.normalize(torch.randn_like(features), dim=-1), dim=-1)
 
 
-def dropped(features: Tensor, probability: float) -> Tensor:
-    """Features with whole rows set to zero by chance, for classifier-free guidance (Ho and Salimans, arXiv 2207.12598)."""
-    return features * (torch.rand(len(features), 1, device=features.device) >= probability)
+def known_cells(n: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Which samples know their feature (n 1), and which cells of its 4x4 map (n 1 4 4) each knows: 0 or 1.
+
+    One in eight knows neither, for classifier-free guidance (Ho and Salimans, arXiv 2207.12598); one in five no cell;
+    the others each cell with a probability drawn for the sample, so that any part of the map may be left to imagination.
+    """
+    draw = torch.rand(4, n, 1, device=device)
+    some = (draw[0] >= 0.125).float()
+    share = torch.where(draw[1] < 0.2, 0.0, torch.where(draw[2] < 0.3, 1.0, draw[3]))
+    cells = torch.rand(n, 16, device=device) < share
+    return some, (cells * some).view(n, 1, 4, 4).float()

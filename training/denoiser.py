@@ -19,23 +19,28 @@ from typing import Any
 
 import numpy as np
 import torch
-from condition import DIM, SCALE, condition, dropped, perturbed
+from condition import DIM, SCALE, condition, known_cells, perturbed
 from diffusers import AutoencoderDC, UNet2DConditionModel
 from export import export, half
+from latents import flipped
 from loop import Average, Clock, Muon, fast, parameters, save
+from maps import CHANNELS
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gifcli.priors.projection import Projection, layout
+
 SHARE = {"tiny": {64: 0.6, 128: 0.25}, "imagenet-sample": {64: 0.13, 128: 0.35}}  # of the draws; others share the rest
-HELD_OUT = 256  # last latents, never drawn: the log's loss
+HELD_OUT = 256  # latents never drawn, a tenth at most: for the log's loss
 
 
-def build(widths: tuple[int, ...], layers: int) -> UNet2DConditionModel:
-    """Convolutions only at full latent resolution, self-attention below; no cross-attention."""
+def build(widths: tuple[int, ...], layers: int, cells: int) -> UNet2DConditionModel:
+    """Convolutions only at full latent resolution, self-attention below; beside the latent `cells` channels of the layout."""
     below = len(widths) - 1
     return UNet2DConditionModel(
         sample_size=16,
-        in_channels=16,
+        in_channels=16 + cells,
         out_channels=16,
         down_block_types=("DownBlock2D", *["AttnDownBlock2D"] * below),
         up_block_types=(*["AttnUpBlock2D"] * below, "UpBlock2D"),
@@ -59,24 +64,28 @@ class Latents:
             weights = np.load(crops / f"{name}.weights-{size}.npy")
             sides = np.load(crops / f"{name}.crops.npy")[rows, 3].astype(np.float32)
             features = np.load(crops / f"{name}.features.npy", mmap_mode="r")[rows]
-            parts.append((np.load(path), features, sides, weights / weights.sum() * _share(name, size)))
+            maps = np.load(crops / f"{name}.maps-{size}.npy")
+            flips = flipped(len(rows), size)
+            maps[flips] = maps[flips][..., ::-1]
+            parts.append((np.load(path), features, maps, sides, weights / weights.sum() * _share(name, size)))
         if not parts:
             raise SystemExit(
                 f"error: {crops} holds no latents for {size} px; run: python training/latents.py --size {size}"
             )
-        z, features, sides, weights = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        *columns, weights = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         self.size, self.device = size, device
-        self.z, self.features, self.sides = torch.from_numpy(z), torch.from_numpy(features), torch.from_numpy(sides)
+        self.columns = [torch.from_numpy(column) for column in columns]
+        z = columns[0]
         order = np.random.default_rng(0).permutation(len(z))
-        self.held_out, kept = torch.from_numpy(order[:HELD_OUT]), order[HELD_OUT:]
+        back = max(1, min(HELD_OUT, len(z) // 10))
+        self.held_out, kept = torch.from_numpy(order[:back]), order[back:]
         self.kept, self.edges = torch.from_numpy(kept), np.cumsum(weights[kept]) / weights[kept].sum()
 
-    def take(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Latents (b c h w), unit-norm features (b 1280) and source short sides (b)."""
-        z, f, s = (column[rows].to(self.device).float() for column in (self.z, self.features, self.sides))
-        return z, f, s
+    def take(self, rows: Tensor) -> list[Tensor]:
+        """Latents (b c h w), unit-norm features (b 1280), their maps (b m 4 4) and source short sides (b)."""
+        return [column[rows].to(self.device).float() for column in self.columns]
 
-    def draw(self, n: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def draw(self, n: int, rng: np.random.Generator) -> list[Tensor]:
         """A random batch, drawn by weight."""
         return self.take(self.kept[np.searchsorted(self.edges, rng.random(n)).clip(max=len(self.kept) - 1)])
 
@@ -88,10 +97,11 @@ def _share(name: str, size: int) -> float:
     return 1 - sum(shares[size] for shares in SHARE.values())
 
 
-def velocity_loss(unet: nn.Module, z: Tensor, t: Tensor, noise: Tensor, labels: Tensor) -> Tensor:
-    """Mean squared error of the predicted velocity noise - z at x_t = (1 - t) z + t noise."""
+def velocity_loss(unet: nn.Module, z: Tensor, t: Tensor, noise: Tensor, labels: Tensor, cells: Tensor) -> Tensor:
+    """Mean squared error of the predicted velocity noise - z at x_t = (1 - t) z + t noise, the layout beside x_t."""
     s = t[:, None, None, None]
-    predicted = unet((1 - s) * z + s * noise, t * 1000, None, class_labels=labels).sample
+    x = torch.cat([(1 - s) * z + s * noise, cells], 1)
+    predicted = unet(x, t * 1000, None, class_labels=labels).sample
     return F.mse_loss(predicted.float(), noise - z)
 
 
@@ -99,6 +109,15 @@ def times(n: int, device: torch.device) -> Tensor:
     """Times in (0, 1): logit-normal, a tenth of them uniform so that both ends are seen."""
     t = torch.sigmoid(torch.randn(n, device=device))
     return torch.where(torch.rand(n, device=device) < 0.1, torch.rand(n, device=device), t)
+
+
+def with_layout(unet: UNet2DConditionModel, cells: int) -> UNet2DConditionModel:
+    """The same denoiser with `cells` more input channels, which say nothing at first."""
+    grown = UNet2DConditionModel.from_config(dict(unet.config) | {"in_channels": unet.config.in_channels + cells})
+    weights = unet.state_dict()
+    weights["conv_in.weight"] = F.pad(weights["conv_in.weight"], (0, 0, 0, 0, 0, cells))
+    grown.load_state_dict(weights)
+    return grown
 
 
 class SmallConv(nn.Conv2d):
@@ -131,10 +150,13 @@ class Trainer:
         elif args.start:
             self.unet = UNet2DConditionModel.from_pretrained(args.start / "unet", torch_dtype=torch.float32)
         else:
-            self.unet = build(tuple(args.widths), args.layers)
+            self.unet = build(tuple(args.widths), args.layers, CHANNELS + 1)
         self.data = {64: Latents(args.crops, 64, self.device)}
+        self.projection = Projection(**load_file(args.crops / "projection.safetensors", device=args.device))
+        if not state and self.unet.config.in_channels == 16:
+            self.unet = with_layout(self.unet, self.projection.axes.shape[1] + 1)
         if not (state or args.start):
-            self._centre(self.data[64].features[::97].float().mean(0))
+            self._centre(self.data[64].columns[1][::97].float().mean(0))
         layout = torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
         self.unet.to(self.device, memory_format=layout)
         if self.device.type == "cpu":
@@ -171,18 +193,21 @@ class Trainer:
         """Latents, times, noise and condition vectors of one step."""
         if size not in self.data:
             self.data[size] = Latents(self.args.crops, size, self.device)
-        z, features, sides = self.data[size].draw(self.args.batch if size == 64 else self.args.batch // 4, self.rng)
-        features = dropped(perturbed(features, 0.3), 0.12)
-        labels = condition(features, sides, torch.full_like(sides, size))
-        return z, times(len(z), self.device), torch.randn_like(z), labels
+        n = self.args.batch if size == 64 else self.args.batch // 4
+        z, features, maps, sides = self.data[size].draw(n, self.rng)
+        moved = perturbed(features, 0.3)
+        some, cells = known_cells(len(z), z.device)
+        cells = layout(maps + self.projection.shift(moved - features), cells, *z.shape[-2:])
+        labels = condition(moved * some, sides, torch.full_like(sides, size))
+        return z, times(len(z), self.device), torch.randn_like(z), labels, cells
 
     def train_step(self) -> float:
         """One update; its loss."""
-        z, t, noise, labels = self.batch(self.size())
+        batch = self.batch(self.size())
         for group in self.optimizer.param_groups:
             group["lr"] = self.args.lr * self.clock.factor()
-        parts = zip(*(column.chunk(self.threads) for column in (z, t, noise, labels)), strict=True)
-        loss = sum(self.map(lambda part: self.backward(part, len(part[0]) / len(z)), parts))
+        parts = zip(*(column.chunk(self.threads) for column in batch), strict=True)
+        loss = sum(self.map(lambda part: self.backward(part, len(part[0]) / len(batch[0])), parts))
         torch.nn.utils.clip_grad_norm_(self.unet.parameters(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -201,13 +226,14 @@ class Trainer:
     def held_out_loss(self, size: int) -> float:
         """The average's loss on latents never drawn, with the same noise and times each time."""
         data = self.data[size]
-        z, features, sides = data.take(data.held_out)
+        z, features, maps, sides = data.take(data.held_out)
         made = torch.Generator().manual_seed(0)
         noise = torch.randn(z.shape, generator=made).to(self.device)
         t = ((torch.arange(len(z)) + 0.5) / len(z)).to(self.device)
         labels = condition(features, sides, torch.full_like(sides, size))
+        cells = layout(maps, torch.ones_like(maps[:, :1]), *z.shape[-2:])
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.args.bf16):
-            return velocity_loss(self.average.model, z, t, noise, labels).item()
+            return velocity_loss(self.average.model, z, t, noise, labels, cells).item()
 
     def checkpoint(self) -> None:
         content = {
@@ -220,7 +246,7 @@ class Trainer:
     def export(self) -> None:
         unet = UNet2DConditionModel.from_config(self.unet.config)
         unet.load_state_dict(copy.deepcopy(self.average.model.state_dict()))
-        export(half(AutoencoderDC.from_pretrained(self.args.vae)), half(unet), self.args.export)
+        export(half(AutoencoderDC.from_pretrained(self.args.vae)), half(unet), self.projection, self.args.export)
 
 
 def train(args: argparse.Namespace) -> None:

@@ -18,7 +18,11 @@ import diffusers
 import torch
 from condition import MICRO, SCALE, SIZE
 from diffusers import AutoencoderDC, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
 
+from gifcli.priors.projection import Projection
+
+PROJECTION = "projection.safetensors"
 PARTS = {"vae": "AutoencoderDC", "unet": "UNet2DConditionModel", "scheduler": "FlowMatchEulerDiscreteScheduler"}
 INDEX = {"_class_name": "DiffusionPipeline", "_diffusers_version": diffusers.__version__} | {
     part: ["diffusers", name] for part, name in PARTS.items()
@@ -33,8 +37,11 @@ CONDITION = {
 }
 
 
-def export(vae: AutoencoderDC, unet: UNet2DConditionModel, out: Path) -> None:
-    """Write OUT/{vae,unet,scheduler}, model_index.json and condition.json; each part replaces the old one when complete."""
+def export(vae: AutoencoderDC, unet: UNet2DConditionModel, projection: Projection, out: Path) -> None:
+    """Write OUT/{vae,unet,scheduler}, model_index.json, condition.json and projection.safetensors.
+
+    Each part replaces the old one when it is complete.
+    """
     parts = {
         "vae": vae,
         "unet": unet,
@@ -47,6 +54,9 @@ def export(vae: AutoencoderDC, unet: UNet2DConditionModel, out: Path) -> None:
             path.chmod(0o644)
         shutil.rmtree(out / name, ignore_errors=True)
         fresh.rename(out / name)
+    tensors = {"mean": projection.mean, "axes": projection.axes}
+    save_file({name: tensor.half().cpu().contiguous() for name, tensor in tensors.items()}, out / PROJECTION)
+    (out / PROJECTION).chmod(0o644)
     (out / "model_index.json").write_text(json.dumps(INDEX, indent=2) + "\n")
     (out / "condition.json").write_text(json.dumps(CONDITION, indent=2) + "\n")
 
@@ -59,13 +69,15 @@ def half(model: torch.nn.Module) -> torch.nn.Module:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, default=Path(".work/embedded/denoiser.pt"))
+    parser.add_argument("--crops", type=Path, default=Path(".work/embedded/crops"))
     parser.add_argument("--vae", type=Path, default=Path(".work/embedded/vae"))
     parser.add_argument("--out", type=Path, default=Path("src/gifcli/models/embedded"))
     args = parser.parse_args()
     state = torch.load(args.checkpoint, map_location="cpu", weights_only=False)
     unet = UNet2DConditionModel.from_config(state["config"])
     unet.load_state_dict(state["average"])
-    export(half(AutoencoderDC.from_pretrained(args.vae)), half(unet), args.out)
+    projection = Projection(**load_file(args.crops / PROJECTION))
+    export(half(AutoencoderDC.from_pretrained(args.vae)), half(unet), projection, args.out)
     size = sum(p.stat().st_size for p in args.out.rglob("*.safetensors")) / 1e6
     print(f"{args.out}: step {state['step']}, {state['spent'] / 60:.0f} min of training, {size:.1f} MB")
 

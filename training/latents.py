@@ -22,15 +22,21 @@ from packed import Packed, open_packed
 GREY = 0.02  # mean standard deviation over the three colours below which a crop counts as grey
 
 
+def flipped(n: int, size: int) -> np.ndarray:
+    """Which of a source's n crops are mirrored at this size: (n) bool."""
+    return np.random.default_rng(size).random(n) < 0.5
+
+
 @torch.no_grad()
 def encode(
     vae: AutoencoderDC, source: Packed, crops: np.ndarray, size: int, device: torch.device
 ) -> tuple[np.ndarray, np.ndarray]:
     """Latents (n c h w) float16 and drawing weights (n) of crops (n 4)."""
-    rng, latents, weights = np.random.default_rng(size), [], []
-    for part in np.array_split(crops, max(1, len(crops) * size // 8192)):
+    latents, weights = [], []
+    mirror = torch.from_numpy(flipped(len(crops), size))
+    parts = max(1, len(crops) * size // 8192)
+    for part, flip in zip(np.array_split(crops, parts), mirror.tensor_split(parts), strict=True):
         x = batch(source, part, size)
-        flip = torch.from_numpy(rng.random(len(x)) < 0.5)
         x[flip] = x[flip].flip(-1)
         weights.append(np.where(x.std(1).mean((1, 2)).numpy() < GREY, 0.2, 1.0))
         with torch.autocast(device.type, torch.bfloat16):

@@ -16,12 +16,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import torch
-from condition import DIM, SIZE
+from condition import SIZE
 from pack import decode, sources
 from packed import resize, to_pixels
 from sample import Sampler, square
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from gifcli.metrics.kid import kid, rescaled
 
 
 def labelled(path: Path, most: int) -> tuple[Tensor, Tensor]:
@@ -33,14 +35,6 @@ def labelled(path: Path, most: int) -> tuple[Tensor, Tensor]:
     return to_pixels([square(decode(encoded[i], 512), 128) for i in rows]), torch.tensor(
         [numbers[names[i]] for i in rows]
     )
-
-
-def kid(a: Tensor, b: Tensor) -> float:
-    """Unbiased squared MMD x 1000 of feature sets (n d) and (m d) of elements of about unit size, kernel (x.y/d + 1)^3."""
-    aa, bb, ab = ((x @ y.T / x.shape[1] + 1) ** 3 for x, y in ((a, a), (b, b), (a, b)))
-    n, m = len(a), len(b)
-    within = (aa.sum() - aa.trace()) / (n * (n - 1)) + (bb.sum() - bb.trace()) / (m * (m - 1))
-    return 1000 * float(within - 2 * ab.mean())
 
 
 def judge(x: Tensor, y: Tensor, steps: int) -> nn.Module:
@@ -91,19 +85,8 @@ class Measured:
         self.row("reconstruction", y, f"PSNR {psnr:.2f} dB", "")
 
     def strength(self, strength: float) -> None:
-        groups, began = [], time.perf_counter()
-        for k in range(self.args.siblings):
-            made = torch.Generator().manual_seed(k)
-            noise = torch.randn(len(self.x), 16, 16, 16, generator=made)
-            parts = zip(self.x.split(32), noise.split(32), strict=True)
-            groups.append(
-                torch.cat(
-                    [
-                        self.sampler.sample(x, strength, max(1, round(self.args.steps * strength)), self.args.scale, n)
-                        for x, n in parts
-                    ]
-                )
-            )
+        began, parts = time.perf_counter(), self.x.split(32)
+        groups = [torch.cat([self.sampler.sample(x, strength, k) for x in parts]) for k in range(self.args.siblings)]
         rate = len(self.x) * len(groups) / (time.perf_counter() - began)
         f = torch.stack([self.features(group) for group in groups], 1)
         apart = 1 - (f.sum(1).square().sum(-1) - len(groups)) / (len(groups) * (len(groups) - 1))
@@ -113,7 +96,12 @@ class Measured:
         """One line of the table."""
         f = self.features(x)
         distance = float((1 - (f * self.seeds).sum(-1)).mean())
-        cells = [self.name, what, f"{kid(f * DIM**0.5, self.real * DIM**0.5):.1f}", f"{distance:.3f}"]
+        cells = [
+            self.name,
+            what,
+            f"{1000 * kid(*(rescaled(v.numpy()) for v in (f, self.real))):.1f}",
+            f"{distance:.3f}",
+        ]
         print("|", " | ".join([*cells, f"{accuracy(self.judge, x, self.y):.1f}", apart, figure]), "|", flush=True)
 
 
@@ -125,12 +113,15 @@ def main() -> None:
     parser.add_argument("--siblings", type=int, default=3)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--scale", type=float, default=1.5)
+    parser.add_argument("--granularity", default="channel", help="channel, view or vector")
     parser.add_argument("--judge-steps", type=int, default=400)
     parser.add_argument("--strengths", type=float, nargs="+", default=[0.3, 0.6, 1.0])
     args = parser.parse_args()
-    sampler = Sampler(args.weights)
+    sampler = Sampler(args.weights, args.granularity, args.steps, args.scale)
     size = sum(p.stat().st_size for p in args.weights.rglob("*.safetensors")) / 1e6
-    print(f"{size:.1f} MB; {args.steps} steps, guidance scale {args.scale}, {torch.get_num_threads()} threads\n")
+    print(
+        f"{size:.1f} MB; granularity {args.granularity}, {args.steps} steps at strength 1, guidance scale {args.scale}, {torch.get_num_threads()} threads\n"
+    )
     print("| set | pictures | KID x 1000 | feature distance to seed | label kept, % | siblings apart | |")
     print("|---|---|---|---|---|---|---|", flush=True)
     for path in args.sets:

@@ -2,70 +2,56 @@
 
     PYTHONPATH=src python training/sample.py --weights .work/embedded/export --out .work/embedded/look.png PICTURES
 
-PICTURES are image files, Parquet files (--count drawn evenly from each) or `skimage`. Columns: the picture, its
+PICTURES are image files, folders, Parquet files (--count drawn evenly from each) or `skimage`. Columns: the picture, its
 reconstruction, then --samples a strength. Shows; measures nothing (see measure.py).
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from condition import SIZE, condition
-from diffusers import AutoencoderDC, UNet2DConditionModel
 from pack import decode, sources
 from packed import to_pixels
 from PIL import Image
 from torch import Tensor
 
-from gifcli.encoders.embedded import EmbeddedEncoder
+from gifcli.batches import SeedBatch
+from gifcli.noise import NoiseSource, Slot
+from gifcli.priors import PriorSettings
+from gifcli.priors.latent_diffusion import LatentDiffusionPrior
 
 SKIMAGE = ("chelsea", "coffee", "astronaut", "rocket")
 
 
 class Sampler:
-    """An export and the encoder it is conditioned on, in bf16 or float32 on one device."""
+    """The prior itself over an export, without perturbation: what the weights make of pictures."""
 
-    def __init__(self, weights: Path, device: str = "cpu", dtype: torch.dtype = torch.bfloat16) -> None:
-        known = json.loads((weights / "condition.json").read_text())
-        if known["encoder_input_size"] != SIZE:
-            raise SystemExit(
-                f"error: {weights} was trained on features of {known['encoder_input_size']} px, expected {SIZE}"
-            )
-        self.vae = AutoencoderDC.from_pretrained(weights / "vae", torch_dtype=torch.float32).eval().to(device)
-        self.unet = UNet2DConditionModel.from_pretrained(weights / "unet", torch_dtype=torch.float32).eval().to(device)
-        self.encoder = EmbeddedEncoder(device)
-        self.device, self.dtype = torch.device(device), dtype
+    def __init__(self, weights: Path, granularity: str, steps: int, scale: float, dtype: str = "bfloat16") -> None:
+        self.weights, self.dtype = weights, dtype
+        self.settings = PriorSettings("embedded", steps, 1.0, scale, None, mirror=True, granularity=granularity)
+        self.prior = LatentDiffusionPrior(weights, self.settings, "cpu", dtype)
+        self.encoder = self.prior.encoder
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor) -> Tensor:
         """(b 3 h w) in [-1, 1] -> the same, through the autoencoder."""
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            return self.vae.decode(self.vae.encode(x).latent).sample.float().clamp(-1, 1)
+        return self.prior._decode(self.prior._latents(x)).clamp(-1, 1)  # noqa: SLF001 - the parts it is made of
 
     @torch.no_grad()
-    def sample(self, x: Tensor, strength: float, steps: int, scale: float, noise: Tensor) -> Tensor:
-        """Pictures (b 3 h w) in [-1, 1] from seeds like them; noise (b c h/8 w/8); `steps` Euler steps from t = strength."""
-        size = torch.full((len(x),), float(min(x.shape[-2:])))
-        features = self.encoder.images(x, SIZE)
-        labels = condition(torch.cat([features, torch.zeros_like(features)]), size.repeat(2), size.repeat(2))
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            z = (1 - strength) * self.vae.encode(x).latent.float() + strength * noise
-            times = torch.linspace(strength, 0, steps + 1)
-            for t, after in pairwise(times):
-                z = z + (after - t) * self._velocity(z, t, labels, scale)
-            return self.vae.decode(z).sample.float().clamp(-1, 1)
-
-    def _velocity(self, z: Tensor, t: Tensor, labels: Tensor, scale: float) -> Tensor:
-        """Classifier-free guidance: with and without the feature in one batch; without alone costs half."""
-        if scale == 1:
-            return self.unet(z, t * 1000, None, class_labels=labels[: len(z)]).sample.float()
-        with_, without = self.unet(z.repeat(2, 1, 1, 1), t * 1000, None, class_labels=labels).sample.float().chunk(2)
-        return without + scale * (with_ - without)
+    def sample(self, x: Tensor, strength: float, k: int) -> Tensor:
+        """Sibling k (b 3 h w) in [-1, 1] of each picture (b 3 h w); views are drawn from N(0, 0.8)."""
+        self.prior.settings = replace(self.settings, strength=strength)
+        keys = [str(i) for i in range(len(x))]
+        seeds = SeedBatch(keys, torch.zeros(len(x), dtype=torch.long), keys, x, torch.zeros(len(x), 1))
+        noise = NoiseSource(0, [Slot(key, k, 0) for key in keys])
+        f = self.prior.encode(seeds)
+        if self.settings.granularity == "view":
+            f = f + 0.8 * noise.normal("b", f.shape[1:])
+        return self.prior.sample(f, seeds, self.prior.condition(keys, seeds), noise)
 
 
 def square(image: np.ndarray, size: int) -> np.ndarray:
@@ -88,7 +74,8 @@ def pictures(names: list[str], count: int, size: int) -> Tensor:
             encoded = list(sources(Path(name)))
             found += [decode(encoded[int(i)], 4 * size) for i in np.linspace(0, len(encoded) - 1, count + 2)[1:-1]]
         else:
-            found.append(decode(Path(name).read_bytes(), 4 * size))
+            encoded = list(sources(Path(name))) if Path(name).is_dir() else [Path(name).read_bytes()]
+            found += [decode(each, 4 * size) for each in encoded]
     return to_pixels([square(image, size) for image in found])
 
 
@@ -106,16 +93,15 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=5)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--strengths", type=float, nargs="+", default=[0.3, 0.6, 0.8, 1.0])
+    parser.add_argument("--granularity", default="channel", help="channel, view or vector")
     parser.add_argument("--samples", type=int, default=2)
     parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--scale", type=float, default=2.0)
+    parser.add_argument("--scale", type=float, default=1.5)
     args = parser.parse_args()
-    sampler = Sampler(args.weights)
+    sampler = Sampler(args.weights, args.granularity, args.steps, args.scale)
     x = pictures(args.pictures, args.count, args.size)
     columns = [x, sampler.reconstruct(x)]
-    for k in range(args.samples * len(args.strengths)):
-        noise = torch.randn(len(x), 16, args.size // 8, args.size // 8, generator=torch.Generator().manual_seed(k))
-        columns.append(sampler.sample(x, args.strengths[k // args.samples], args.steps, args.scale, noise))
+    columns += [sampler.sample(x, s, k) for s in args.strengths for k in range(args.samples)]
     grid(columns).save(args.out)
 
 

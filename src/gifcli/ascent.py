@@ -26,12 +26,13 @@ bit; so, other batch sizes change z and b by about 1e-6 instead of 1e-3, and the
 class GuidanceSettings:
     """How the noise is guided.
 
-    granularity  "channel", "element", "token" or "vector": what shares one z and one b
+    granularity  "channel", "element", "token", "vector" or "view": what shares one z and one b
     steps        ascent steps; 0 = unguided, with the same initial noise
     optimizer    "adam" or "sign" (of the gradient)         lr  length of a step
     noise_scale  of the initial z ~ U(0, 1) and b ~ N(0, 1)
     eps          radius of the ball; like lr and noise_scale in units of the latent's standard deviation
     retreat      share of noise_scale that every other attempt starts with, to the power of how many those were
+    where        "before" denoising, "during" it at the points `at` (0 to 1), or "after" it
     encoder_size side in pixels at which the guide looks, None = the encoder's own
     """
 
@@ -43,6 +44,8 @@ class GuidanceSettings:
     eps: float = 0.8
     encoder_size: int | None = None
     retreat: float = 1.0
+    where: str = "before"
+    at: tuple[float, ...] = (0.5,)
 
 
 @dataclass(slots=True)

@@ -27,11 +27,13 @@ def noise_shape(f_shape: Sequence[int], granularity: str) -> tuple[int, ...]:
     """
     shape = tuple(f_shape)
     match granularity, len(shape):
-        case ("element", _) | ("vector", 1):
+        case ("element", _) | (("vector" | "view"), 1):
             return shape
         case ("channel", 3) | ("token", 2):
             return (shape[0], *(1 for _ in shape[1:]))
-        case (("channel" | "token" | "vector"), _):
+        case (("channel" | "token" | "vector" | "view"), _):
             raise UsageError(f"guidance.granularity: a latent of shape {shape} has no {granularity}; try element")
         case _:
-            raise UsageError(f"guidance.granularity: expected channel, element, token or vector; found {granularity!r}")
+            raise UsageError(
+                f"guidance.granularity: expected channel, element, token, vector or view; found {granularity!r}"
+            )

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderDC, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
+from safetensors.torch import save_file
 
 from gifcli.batches import SeedBatch, pixels_to_tensor
 from gifcli.errors import ModelMissingError
 from gifcli.noise import NoiseSource, Slot
 from gifcli.priors import PriorSettings
 from gifcli.priors.latent_diffusion import LatentDiffusionPrior
+from gifcli.priors.projection import layout
 
 CONDITION = {"encoder": "embedded", "encoder_input_size": 128, "feature_scale": 1280**0.5, "micro_scale": 4.0}
 
@@ -26,7 +28,7 @@ def folder(tmp_path_factory):
     shortcuts = {"encoder_out_shortcut": False, "decoder_in_shortcut": False}
     AutoencoderDC(latent_channels=16, **blocks, **layers, **scales, **shortcuts).save_pretrained(path / "vae")
     UNet2DConditionModel(
-        in_channels=16,
+        in_channels=16 + 5,
         out_channels=16,
         down_block_types=("DownBlock2D", "AttnDownBlock2D"),
         up_block_types=("AttnUpBlock2D", "UpBlock2D"),
@@ -39,6 +41,7 @@ def folder(tmp_path_factory):
     ).save_pretrained(path / "unet")
     FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=1.0).save_pretrained(path / "scheduler")
     (path / "condition.json").write_text(json.dumps(CONDITION))
+    save_file({"mean": torch.randn(1280) / 36, "axes": torch.randn(1280, 4)}, path / "projection.safetensors")
     return path
 
 
@@ -72,7 +75,7 @@ def test_working_size_keeps_the_aspect_at_the_nearest_native_size(folder):
     assert prior.working_size(70, 64) == (64, 64)
 
 
-@pytest.mark.parametrize("granularity", ["channel", "vector"])
+@pytest.mark.parametrize("granularity", ["view", "channel", "vector"])
 @pytest.mark.parametrize("strength", [0.5, 1.0])
 def test_samples_have_the_seeds_size_and_do_not_depend_on_the_batch(folder, seeds, granularity, strength):
     prior = make(folder, granularity, strength)
@@ -96,15 +99,16 @@ def test_a_low_strength_stays_near_the_reconstruction(folder, seeds):
 def test_guidance_scale_one_equals_the_conditional_velocity(folder, seeds):
     """v_0 + 1 (v_c - v_0) = v_c, which costs half."""
     prior = make(folder, guidance_scale=1.0)
-    labels = prior._labels(prior.condition(["x"] * 3, seeds).tensors["feature"], 128, 160)
+    labels = prior._labels(prior._maps(seeds.pixels).mean((2, 3)), 128, 160)
+    cells = torch.randn(3, 5, 16, 20, generator=torch.Generator().manual_seed(1))
     x = torch.randn(3, 16, 16, 20, generator=torch.Generator().manual_seed(0))
     t = torch.tensor(500.0)
-    plain = prior._velocity(x, t, labels)
+    plain = prior._velocity(x, t, labels, cells)
     object.__setattr__(prior.settings, "guidance_scale", 1.0 + 1e-9)
-    torch.testing.assert_close(prior._velocity(x, t, labels), plain, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(prior._velocity(x, t, labels, cells), plain, atol=1e-4, rtol=1e-3)
 
 
-@pytest.mark.parametrize("granularity", ["channel", "vector"])
+@pytest.mark.parametrize("granularity", ["view", "channel", "vector"])
 def test_features_are_unit_norm_and_differentiable(folder, seeds, granularity):
     prior = make(folder, granularity)
     f = prior.encode(seeds).requires_grad_()
@@ -115,8 +119,44 @@ def test_features_are_unit_norm_and_differentiable(folder, seeds, granularity):
     assert f.grad.abs().sum() > 0
 
 
+def test_a_view_is_what_the_image_starts_from(folder, seeds):
+    """At a low strength the image is the reconstruction of the classical prior's rendering of the same parameters."""
+    prior = make(folder, "view", strength=0.01)
+    f = 0.8 * noise(seeds.keys).normal("b", (56,))
+    view = prior.views.sample(f, seeds, prior.condition(["x"] * 3, seeds), noise(seeds.keys))
+    made = prior.sample(f, seeds, prior.condition(["x"] * 3, seeds), noise(seeds.keys))
+    expected = prior._decode(prior._latents(view)).clamp(-1, 1)
+    assert (made - expected).abs().mean() < 0.1 * (expected - seeds.pixels).abs().mean()
+
+
+def test_the_layout_says_where(folder, seeds):
+    """Cells that are not known are zeros, and the last channel says which are."""
+    prior = make(folder)
+    told = prior.projection(prior._maps(seeds.pixels))
+    known = torch.zeros(3, 1, 4, 4)
+    known[:, :, 0] = 1
+    cells = layout(told, known, 16, 20)
+    assert cells.shape == (3, 5, 16, 20)
+    assert torch.equal(cells[:, :4, :4, ::5], told[:, :, :1].repeat_interleave(4, 2))
+    assert cells[:, :, 4:].abs().max() == 0
+    assert cells[:, 4, :4].min() == 1
+
+
+def test_moving_the_feature_moves_every_cell(folder, seeds):
+    """projection(maps + d) = projection(maps) + shift(d)."""
+    prior = make(folder)
+    maps, moved = prior._maps(seeds.pixels), torch.randn(3, 1280, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(
+        prior.projection(maps + moved[:, :, None, None]),
+        prior.projection(maps) + prior.projection.shift(moved),
+        atol=1e-4,
+        rtol=1e-3,
+    )
+
+
 def test_a_missing_part_is_one_clear_line(folder, tmp_path):
     (tmp_path / "condition.json").write_text(json.dumps(CONDITION))
+    (tmp_path / "projection.safetensors").write_bytes((folder / "projection.safetensors").read_bytes())
     with pytest.raises(ModelMissingError, match="expected vae, unet and scheduler") as caught:
         make(tmp_path)
     assert "\n" not in str(caught.value)

@@ -39,13 +39,23 @@ class EmbeddedEncoder:
         scores: Tensor = self._model.classifier(self._pooled(images, size))
         return scores
 
+    def maps(self, images: Tensor, size: int | None = None) -> Tensor:
+        """Feature maps (b 1280 size/32 size/32) whose cells average to the unit feature of images (b 3 h w) in [-1, 1]."""
+        cells = self._cells(images, size)
+        length: Tensor = cells.mean((2, 3), keepdim=True).norm(dim=1, keepdim=True)
+        return cells / length
+
     def _pooled(self, images: Tensor, size: int | None) -> Tensor:
+        return self._cells(images, size).mean((2, 3))
+
+    def _cells(self, images: Tensor, size: int | None) -> Tensor:
+        """(b 1280 size/32 size/32), before pooling."""
         x = _prepare(images.to(self.device, torch.float32), size or self.input_size)
         # depthwise convolutions: bf16 halves the forward pass on a CPU, but makes the backward pass 1.6 times slower
         slow = x.requires_grad and self.device.type == "cpu"
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32 and not slow):
-            pooled: Tensor = self._model.forward_head(self._model.forward_features(x), pre_logits=True)
-        return pooled.float()
+            cells: Tensor = self._model.forward_features(x)
+        return cells.float()
 
 
 def _prepare(images: Tensor, size: int) -> Tensor:

@@ -1,19 +1,26 @@
-"""The image-conditioned latent diffusion prior: diffusers components, conditioned on the encoder's feature of the seed.
+"""The embedded prior: image-conditioned latent diffusion from diffusers components, which asks what lies where.
 
-granularity channel or element: f is the autoencoder's latent of the seed (GIF-SD); guidance decodes it and encodes the
-pixels. granularity vector: f is the seed's feature (GIF-DALLE); the score is taken on the feature itself. Either way the
-image starts from the seed's latent at noise level `strength`; at 1 nothing but the feature is left of the seed.
+It is told the encoder's feature of an image, and in some cells of a 4x4 grid what lies there; the rest is imagined. Its f:
+
+view              parameters of the classical prior; the image starts from that view of the seed, which is also what it is told
+channel, element  the autoencoder's latent of the seed (GIF-SD); guidance decodes it and encodes the pixels
+vector            the seed's feature (GIF-DALLE); the score is taken on the feature itself
+
+The image starts at noise level `strength`; at 1 nothing is left of the seed but what the prior is told.
 """
 
 import copy
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -21,9 +28,12 @@ from gifcli.batches import SeedBatch
 from gifcli.encoders import Encoder, make_encoder
 from gifcli.errors import ModelMissingError, UsageError
 from gifcli.images import bucket
-from gifcli.models import component_files, revision
+from gifcli.models import component_files, lora_files, revision
 from gifcli.noise import NoiseSource
 from gifcli.priors import Condition, PriorSettings, Steer
+from gifcli.priors.classical import ClassicalPrior
+from gifcli.priors.projection import Projection, layout
+from gifcli.priors.tuned import load_tuned
 
 NATIVE = (64, 96, 128)
 MULTIPLE = 32
@@ -31,12 +41,22 @@ MULTIPLE = 32
 MAX_ASPECT = 2.0
 CONDITION_NOISE = 0.25
 """Length by which a sample's feature is moved at random before it conditions, as in training: siblings differ by it."""
+KNOWN = 0.75
+"""Share of the 4x4 cells in which a sample is told what lies there, at strength 1; more below it."""
+
+
+class MapEncoder(Encoder, Protocol):
+    """An encoder that also tells where in the image it saw what."""
+
+    def maps(self, images: Tensor, size: int | None = None) -> Tensor:
+        """(b 3 h w) in [-1, 1] -> (b d n n) whose cells average to the unit feature."""
+        ...
 
 
 class LatentDiffusionPrior:
     """Autoencoder, denoiser and scheduler in diffusers' layout, with `condition.json` beside them."""
 
-    granularities = frozenset({"channel", "element", "vector"})
+    granularities = frozenset({"view", "channel", "element", "vector"})
 
     def __init__(self, folder: Path, settings: PriorSettings, device: str, dtype: str) -> None:
         self.name, self.revision = settings.name, revision(component_files(folder))
@@ -45,7 +65,11 @@ class LatentDiffusionPrior:
         self.known = json.loads((folder / "condition.json").read_text(encoding="utf-8"))
         self.feature_scale = float(self.known["feature_scale"])
         self.vae, self.unet, self.scheduler = _load(folder, self.device)
-        self.encoder = make_encoder(self.known["encoder"], device, dtype)
+        if settings.lora is not None:
+            load_tuned(self.unet, lora_files(settings.lora)[0], settings.lora_scale, self.revision)
+        self.projection = _projection(folder, self.device)
+        self.encoder = cast("MapEncoder", make_encoder(self.known["encoder"], device, dtype))
+        self.views = ClassicalPrior(replace(settings, strength=1.0), device)
 
     def working_size(self, width: int, height: int) -> tuple[int, int]:
         """Short side: `size`, else the native one (64, 96, 128) nearest the image's; both sides multiples of 32."""
@@ -54,23 +78,33 @@ class LatentDiffusionPrior:
         return bucket(width, height, side, MULTIPLE, MAX_ASPECT)
 
     def encode(self, seeds: SeedBatch) -> Tensor:
-        """-> the latent (b 16 h/8 w/8), or for granularity vector the feature (b 1280) times sqrt(1280)."""
-        if self.granularity == "vector":
-            return self._features_of(seeds) * self.feature_scale
-        return self._latents(seeds)
+        """-> view parameters (b 56), the latent (b 16 h/8 w/8), or for vector the feature (b 1280) times sqrt(1280)."""
+        match self.granularity:
+            case "view":
+                return self.views.encode(seeds)
+            case "vector":
+                return self._maps(seeds.pixels).mean((2, 3)) * self.feature_scale
+            case _:
+                return self._latents(seeds.pixels)
 
     def condition(self, prompts: list[str], seeds: SeedBatch) -> Condition:
-        """The seed's feature at the size that the denoiser was trained with; and for `vector` the seed's latent."""
-        tensors = {"feature": self._features_of(seeds)}
+        """The seed's feature map; for `vector` the seed's latent too. Of a view there is nothing to tell beforehand."""
+        if self.granularity == "view":
+            return Condition({}, prompts)
+        tensors = {"maps": self._maps(seeds.pixels)}
         if self.granularity == "vector" and self.settings.strength < 1:
-            tensors["latent"] = self._latents(seeds)
+            tensors["latent"] = self._latents(seeds.pixels)
         return Condition(tensors, prompts)
 
     def features(self, f: Tensor, seeds: SeedBatch, encoder: Encoder) -> Tensor:
-        """-> (b d) unit norm: f itself for `vector`, else of the decoded pixels."""
-        if self.granularity == "vector":
-            return F.normalize(f, dim=-1)
-        return encoder.images(self._decode(f))
+        """-> (b d) unit norm: of the view, f itself for `vector`, else of the decoded pixels."""
+        match self.granularity:
+            case "view":
+                return self.views.features(f, seeds, encoder)
+            case "vector":
+                return F.normalize(f, dim=-1)
+            case _:
+                return encoder.images(self._decode(f))
 
     @torch.no_grad()
     def sample(
@@ -79,31 +113,38 @@ class LatentDiffusionPrior:
         """-> images (b 3 h w) in [-1, 1], after round(steps * strength) Euler steps, at least one."""
         if steer is not None:
             raise UsageError("guidance.where: expected before; the embedded prior cannot be steered while it denoises")
-        height, width = seeds.pixels.shape[-2:]
+        if self.granularity == "view":
+            seen = self.views.sample(f, seeds, condition, noise)
+            f, condition = self._latents(seen), Condition({"maps": self._maps(seen)}, condition.prompts)
         strength = self.settings.strength
-        start, feature = self._start(f, condition, noise, (height, width))
-        labels = self._labels(feature, height, width)
+        x, labels, cells = self._start(f, condition, noise, seeds.pixels.shape[-2:])
         evaluations = max(1, round(self.settings.steps * strength))
         scheduler = copy.deepcopy(self.scheduler)  # it counts its steps, and several threads may sample at a time
         scheduler.set_timesteps(sigmas=np.linspace(strength, strength / evaluations, evaluations))
-        x = start
         for t in scheduler.timesteps:
-            x = scheduler.step(self._velocity(x, t, labels), t, x).prev_sample
+            x = scheduler.step(self._velocity(x, t, labels, cells), t, x).prev_sample
         return self._decode(x).clamp(-1, 1)
 
     def _start(
-        self, f: Tensor, condition: Condition, noise: NoiseSource, size: tuple[int, int]
-    ) -> tuple[Tensor, Tensor]:
-        """x_t at t = strength, as x_t = (1 - t) x + t noise, and the unit features to condition on."""
-        t = self.settings.strength
-        shape = (self.vae.config.latent_channels, size[0] // 8, size[1] // 8)
-        drawn = noise.normal("latent", shape).to(self.device)
+        self, f: Tensor, condition: Condition, noise: NoiseSource, size: torch.Size
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """x_t at t = strength, as x_t = (1 - t) x + t noise; the vector and the layout to condition on."""
+        t, (height, width) = self.settings.strength, size
+        drawn = noise.normal("latent", (self.vae.config.latent_channels, height // 8, width // 8)).to(self.device)
+        maps = condition.tensors["maps"]
+        feature = maps.mean((2, 3))
         if self.granularity == "vector":
             latent = condition.tensors.get("latent", torch.zeros_like(drawn))
-            return (1 - t) * latent + t * drawn, F.normalize(f.to(self.device), dim=-1)
-        moved = noise.normal("condition", (self.encoder.dim,)).to(self.device)
-        feature = condition.tensors["feature"] + CONDITION_NOISE * F.normalize(moved, dim=-1)
-        return (1 - t) * f.to(self.device) + t * drawn, F.normalize(feature, dim=-1)
+            moved = F.normalize(f.to(self.device), dim=-1)
+        else:
+            latent = f.to(self.device)
+            direction = F.normalize(noise.normal("condition", (self.encoder.dim,)), dim=-1).to(self.device)
+            moved = F.normalize(feature + CONDITION_NOISE * direction, dim=-1)
+        share = 1 - (1 - KNOWN) * t
+        known = (noise.uniform("cells", (1, *maps.shape[2:])) < share).float().to(self.device)
+        told = self.projection(maps) + self.projection.shift(moved - feature)
+        cells = layout(told, known, height // 8, width // 8)
+        return (1 - t) * latent + t * drawn, self._labels(moved, height, width), cells
 
     def _labels(self, feature: Tensor, height: int, width: int) -> Tensor:
         """The denoiser's condition (2b d+2), with the feature and without: SDXL-like micro-conditioning says "sharp"."""
@@ -114,23 +155,25 @@ class LatentDiffusionPrior:
         without[:, : feature.shape[1]] = 0
         return torch.cat([rows, without])
 
-    def _velocity(self, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
+    def _velocity(self, x: Tensor, t: Tensor, labels: Tensor, cells: Tensor) -> Tensor:
         """Classifier-free guidance (Ho and Salimans, arXiv 2207.12598): v_0 + scale (v_c - v_0)."""
         scale = self.settings.guidance_scale
+        told = torch.cat([x, cells], 1)
         if scale == 1:
-            return self._autocast(lambda: self.unet(x, t, None, class_labels=labels[: len(x)]).sample)
-        both = self._autocast(lambda: self.unet(x.repeat(2, 1, 1, 1), t, None, class_labels=labels).sample)
+            return self._autocast(lambda: self.unet(told, t, None, class_labels=labels[: len(x)]).sample)
+        untold = torch.cat([x, torch.zeros_like(cells)], 1)
+        both = self._autocast(lambda: self.unet(torch.cat([told, untold]), t, None, class_labels=labels).sample)
         given, free = both.chunk(2)
         return free + scale * (given - free)
 
-    def _features_of(self, seeds: SeedBatch) -> Tensor:
-        with torch.no_grad():
-            return self.encoder.images(seeds.pixels, self.known["encoder_input_size"])
+    @torch.no_grad()
+    def _maps(self, pixels: Tensor) -> Tensor:
+        return self.encoder.maps(pixels, self.known["encoder_input_size"])
 
     @torch.no_grad()
-    def _latents(self, seeds: SeedBatch) -> Tensor:
+    def _latents(self, pixels: Tensor) -> Tensor:
         scale = float(self.vae.config.scaling_factor)
-        return self._autocast(lambda: self.vae.encode(seeds.pixels.to(self.device)).latent) * scale
+        return self._autocast(lambda: self.vae.encode(pixels.to(self.device)).latent) * scale
 
     def _decode(self, f: Tensor) -> Tensor:
         return self._autocast(lambda: self.vae.decode(f.to(self.device) / self.vae.config.scaling_factor).sample)
@@ -138,6 +181,21 @@ class LatentDiffusionPrior:
     def _autocast(self, call: Callable[[], Tensor]) -> Tensor:
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             return call().float()
+
+
+def _projection(folder: Path, device: torch.device) -> Projection:
+    """What each cell's feature is told by.
+
+    Raises:
+        ModelMissingError: the file is missing or broken.
+    """
+    path = folder / "projection.safetensors"
+    try:
+        return Projection(**{name: tensor.float() for name, tensor in load_file(path, device=str(device)).items()})
+    except (OSError, SafetensorError, TypeError) as error:
+        raise ModelMissingError(
+            f"prior {path}: expected tensors mean and axes, found {error}; reinstall gifcli"
+        ) from error
 
 
 def _load(folder: Path, device: torch.device) -> tuple[Any, Any, Any]:
