@@ -1,6 +1,9 @@
 """Black, flat, NaN and blurred images are rejected; seeds and their soft but recognisable children are not."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 from PIL import Image, ImageFilter
 
@@ -13,7 +16,7 @@ def blurred(pixels, radius):
 
 
 def judged(check, pair):
-    return check.judge(Table(check.measure(*pair), {}))
+    return check.judge(Table(check.measure(*pair) | {"label": pair[1].labels.numpy()}, {}))
 
 
 def test_rejects_flat_and_blurred(rules, seeds, make_pair):
@@ -35,6 +38,23 @@ def test_an_asked_for_sharpness_is_relative_to_the_seed(rules, seeds, make_pair)
     reasons = judged(BrokenCheck(rules, min_sharpness=0.9), pair)
     assert reasons[0].startswith("broken: blurred")
     assert reasons[1] is None
+
+
+def test_blur_is_relative_to_the_class(rules, seeds, make_pair):
+    """The same soft child of a sharp seed, under a class whose seeds are as soft, and under one whose are not."""
+    quantiles = {**rules.quantiles, "sharpness/0": np.zeros(101), "sharpness/1": np.full(101, 1.0)}
+    pair = make_pair([blurred(seeds[0].pixels, 6)] * 2, [seeds[0]] * 2)
+    check = BrokenCheck(replace(rules, quantiles=quantiles))
+    columns = check.measure(*pair) | {"label": np.array([0, 1])}
+    soft_class, sharp_class = check.judge(Table(columns, {}))
+    assert soft_class is None
+    assert sharp_class.startswith("broken: blurred")
+
+
+def test_the_rules_know_how_sharp_each_class_is(rules, seeds):
+    for label, name in enumerate(rules.classes):
+        own = [seed.measures["sharpness"] for seed in seeds if seed.label == name]
+        assert rules.quantiles[f"sharpness/{label}"][[0, 100]] == pytest.approx([min(own), max(own)])
 
 
 def test_rejects_what_is_not_a_number(rules, seeds, make_pair):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gifcli.checks import Table, duplicate
+from gifcli.checks import Table, duplicate, neighbours
 from gifcli.checks.duplicate import DuplicateCheck
 from gifcli.stages.filter import seed_rows
 
@@ -67,5 +67,6 @@ def test_blocks_judge_as_one_by_one(rules, monkeypatch):
         for i, value in enumerate(source.tolist())
     ]
     monkeypatch.setattr(duplicate, "ROWS", 7)
-    monkeypatch.setattr(duplicate, "COLUMNS", 5)
+    monkeypatch.setattr(neighbours, "ROWS", 3)
+    monkeypatch.setattr(neighbours, "COLUMNS", 5)
     assert DuplicateCheck(rules).judge(Table(samples, {})) == expected

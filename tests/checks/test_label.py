@@ -1,12 +1,18 @@
 """A sample that looks like another class is rejected, one that looks like its own is not."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
 from gifcli.checks import Table
 from gifcli.checks.label import LabelCheck
+from gifcli.guides.classifier import make_classifier
+
+
+def label_check(rules, **settings):
+    return LabelCheck(rules, classify=partial(make_classifier, rules), **settings)
 
 
 def by_label(seeds, label):
@@ -21,7 +27,7 @@ def pair(seeds, make_pair):
 
 
 def test_rejects_another_class_only(rules, pair):
-    check = LabelCheck(rules)
+    check = label_check(rules)
     columns = check.measure(*pair)
     assert columns["label_prob"][0] < 0.1 < columns["label_prob"][1]
     assert columns["label_rank"].tolist()[1] == 0
@@ -31,7 +37,7 @@ def test_rejects_another_class_only(rules, pair):
 
 
 def test_an_asked_for_probability_is_strict(rules, pair):
-    check = LabelCheck(rules, min_prob=1.0)
+    check = label_check(rules, min_prob=1.0)
     columns = check.measure(*pair) | {"label_prob": np.array([0.99, 1.0])}
     assert check.judge(Table(columns, {})) == ["label: p 0.990 < 1.000", None]
 
@@ -63,12 +69,12 @@ def test_a_label_near_the_top_of_many_saves(rules, pair):
 
 def test_an_unknown_label_is_not_judged(rules, seeds, make_pair):
     stranger = replace(seeds[0], label="somewhere else")
-    check = LabelCheck(rules)
+    check = label_check(rules)
     columns = check.measure(*make_pair([seeds[0].pixels], [stranger]))
     assert np.isnan(columns["label_prob"][0])
     assert check.judge(Table(columns, {})) == [None]
 
 
 def test_without_a_quantile_nothing_is_rejected(rules, pair):
-    check = LabelCheck(replace(rules, quantiles={}))
+    check = label_check(replace(rules, quantiles={}))
     assert check.judge(Table(check.measure(*pair), {})) == [None, None]

@@ -11,5 +11,5 @@ def test_known_and_unknown_names(rules):
     check = make_check("drift", {"max_distance": 0.4}, rules)
     assert isinstance(check, DriftCheck)
     assert check.limits.tolist() == [0.4] * 5
-    with pytest.raises(UsageError, match="broken; found 'smell'"):
+    with pytest.raises(UsageError, match="outlier; found 'smell'"):
         make_check("smell", {}, rules)

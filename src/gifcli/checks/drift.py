@@ -44,6 +44,10 @@ class DriftCheck:
             "drift_seed": drift(self.rules, seeds.features.cpu().numpy(), labels),
         }
 
+    def thresholds(self, table: Table) -> dict[str, float]:
+        """max_distance, of the class that has the most room."""
+        return {"max_distance": float(self.limits.max(initial=0))}
+
     def judge(self, table: Table) -> list[str | None]:
         """The reasons, such as "drift: distance 0.612 > 0.450"."""
         s = table.samples

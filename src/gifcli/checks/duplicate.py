@@ -9,37 +9,45 @@ from numpy.typing import NDArray
 from gifcli.batches import SeedBatch, tensor_to_pixels
 from gifcli.checks import Columns, SampleBatch, Table
 from gifcli.checks.fingerprints import perceptual_hash, sketch
+from gifcli.checks.neighbours import near_pairs
+from gifcli.checks.thresholds import bits_apart, likeness
 from gifcli.rules import Rules
 
 Array = NDArray[Any]
 
 MAX_SIMILARITY = 0.95
 MAX_HASH_DISTANCE = 8
-ROWS, COLUMNS = 1024, 8192
-"""How many images are compared at once: about 100 MB."""
+ROWS = 1024
+"""How many samples are judged at once."""
 
 
 class DuplicateCheck:
     """Rejects what is near an earlier kept sample or a seed other than its own, in features and to the eye.
 
     Near: features above `max_similarity` (cosine, of sketches) and perceptual hashes within `max_hash_distance` of 64
-    bits. Judged in table order, so the earlier one stays; rows whose optional column `rejected` is true neither need a
-    reason nor take a place. Its seeds have the columns key, sketch and
-    phash; where the table has no seeds, only samples are compared.
+    bits; while they are None, what `quantile` of the seeds are apart from each other, see `likeness` and `bits_apart`.
+    Judged in table order, so the earlier one stays; rows whose optional column `rejected` is true neither need a
+    reason nor take a place. Its seeds have the columns key, sketch and phash; where the table has no seeds, only samples
+    are compared.
     """
 
     def __init__(
         self,
         rules: Rules,
+        quantile: float = 0.95,
         max_similarity: float | None = None,
         max_hash_distance: int | None = None,
     ) -> None:
-        self.max_similarity = MAX_SIMILARITY if max_similarity is None else max_similarity
-        self.max_hash_distance = MAX_HASH_DISTANCE if max_hash_distance is None else max_hash_distance
+        self.max_similarity = likeness(max_similarity, rules, quantile, MAX_SIMILARITY)
+        self.max_hash_distance = bits_apart(max_hash_distance, rules, quantile, MAX_HASH_DISTANCE)
 
     def measure(self, samples: SampleBatch, seeds: SeedBatch) -> Columns:
         """Columns sketch (64 float16) and phash (uint64)."""
         return {"sketch": sketch(samples.features), "phash": perceptual_hash(tensor_to_pixels(samples.pixels))}
+
+    def thresholds(self, table: Table) -> dict[str, float]:
+        """max_similarity and max_hash_distance."""
+        return {"max_similarity": self.max_similarity, "max_hash_distance": self.max_hash_distance}
 
     def judge(self, table: Table) -> list[str | None]:
         """The reasons, such as "duplicate: of 5f0c...-k0-a0"; time grows with the square of the samples, memory doesn't."""
@@ -48,18 +56,18 @@ class DuplicateCheck:
         rejected = samples.get("rejected", np.zeros(len(reasons), bool))
         free = ~rejected  # may be what a later one is a duplicate of
         kept: list[Array] = []
-        all_seeds = [np.arange(len(seeds["key"]))] if seeds else []
+        all_seeds = np.arange(len(seeds["key"]) if seeds else 0)
         for start in range(0, len(reasons), ROWS):
             rows = np.flatnonzero(~rejected[start : start + ROWS]) + start
             for i, j in self._near(samples, rows, seeds, all_seeds):
                 other = samples["seed"][i] != seeds["key"][j]
                 for row, near in _first(i[other], j[other]):
                     reasons[row] = reasons[row] or f"duplicate: of the seed {seeds['key'][near]}"
-            for i, j in self._near(samples, rows, samples, kept):
+            for i, j in self._near(samples, rows, samples, np.concatenate([np.zeros(0, np.int64), *kept])):
                 for row, near in _first(i, j):
                     reasons[row] = reasons[row] or f"duplicate: of {_name(samples, near)}"
             free[rows] = [reasons[row] is None for row in rows]
-            for i, j in self._near(samples, rows, samples, [rows]):
+            for i, j in self._near(samples, rows, samples, rows):
                 for row, group in _groups(i[j < i], j[j < i]):  # in order: all of the group are judged by now
                     if free[row] and free[group].any():
                         reasons[row] = f"duplicate: of {_name(samples, group[free[group].argmax()])}"
@@ -67,16 +75,8 @@ class DuplicateCheck:
             kept.append(rows[free[rows]])
         return reasons
 
-    def _near(self, a: Columns, rows: Array, b: Columns, groups: list[Array]) -> Iterator[tuple[Array, Array]]:
-        """Rows of a and of b of near images, by row of a and then of b, a block of b at a time."""
-        others = np.concatenate([np.zeros(0, np.int64), *groups])
-        left = a["sketch"][rows].astype(np.float32)
-        for start in range(0, len(others), COLUMNS):
-            columns = others[start : start + COLUMNS]
-            i, j = np.nonzero(left @ b["sketch"][columns].astype(np.float32).T > self.max_similarity)
-            bits = np.bitwise_count(a["phash"][rows[i]] ^ b["phash"][columns[j]])
-            same = bits <= self.max_hash_distance
-            yield rows[i[same]], columns[j[same]]
+    def _near(self, a: Columns, rows: Array, b: Columns, columns: Array) -> Iterator[tuple[Array, Array]]:
+        return near_pairs(a, rows, b, columns, (self.max_similarity, self.max_hash_distance))
 
 
 def _first(i: Array, j: Array) -> Iterator[tuple[int, int]]:

@@ -5,6 +5,7 @@ import numpy as np
 from gifcli.batches import SeedBatch, tensor_to_pixels
 from gifcli.checks import Columns, SampleBatch, Table
 from gifcli.checks.fingerprints import perceptual_hash
+from gifcli.checks.thresholds import bits_apart, likeness
 from gifcli.rules import Rules
 
 MAX_SIMILARITY = 0.96
@@ -16,14 +17,22 @@ class UnchangedCheck:
     """Rejects a sample that is its own seed again, both in features (cos above `max_similarity`) and to the eye (perceptual
     hashes within `max_hash_distance` of 64 bits): another piece of a texture has the same features and is no copy.
 
-    No quantile of the seeds says what a copy is; 0.96 lies between a seed saved once more and the mildest augmentation. With
-    a `max_similarity` that was asked for, the features alone decide, unless `max_hash_distance` was asked for too.
+    While they are None they are what `quantile` of the seeds are apart from each other, see `likeness` and `bits_apart`; 0.96
+    at least, between a seed saved once more and the mildest augmentation. With a `max_similarity` that was asked for, the
+    features alone decide, unless `max_hash_distance` was asked for too.
     """
 
-    def __init__(self, rules: Rules, max_similarity: float | None = None, max_hash_distance: int | None = None) -> None:
-        self.max_similarity = MAX_SIMILARITY if max_similarity is None else max_similarity
-        usual = MAX_HASH_DISTANCE if max_similarity is None else ANY_DISTANCE
-        self.max_hash_distance = usual if max_hash_distance is None else max_hash_distance
+    def __init__(
+        self,
+        rules: Rules,
+        quantile: float = 0.95,
+        max_similarity: float | None = None,
+        max_hash_distance: int | None = None,
+    ) -> None:
+        self.max_similarity = likeness(max_similarity, rules, quantile, MAX_SIMILARITY)
+        any_bits = max_similarity is not None and max_hash_distance is None
+        usual = ANY_DISTANCE if any_bits else bits_apart(max_hash_distance, rules, quantile, MAX_HASH_DISTANCE)
+        self.max_hash_distance = usual
 
     def measure(self, samples: SampleBatch, seeds: SeedBatch) -> Columns:
         """Columns nn_seed: cosine similarity to the seed's features, in [-1, 1]; and nn_seed_bits: bits of the hashes apart."""
@@ -32,6 +41,10 @@ class UnchangedCheck:
             "nn_seed": (samples.features * seeds.features).sum(1).cpu().numpy(),
             "nn_seed_bits": np.bitwise_count(hashes[0] ^ hashes[1]),
         }
+
+    def thresholds(self, table: Table) -> dict[str, float]:
+        """max_similarity and max_hash_distance."""
+        return {"max_similarity": self.max_similarity, "max_hash_distance": self.max_hash_distance}
 
     def judge(self, table: Table) -> list[str | None]:
         """The reasons, such as "unchanged: similarity 0.991 > 0.960"."""

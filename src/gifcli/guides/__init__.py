@@ -29,8 +29,19 @@ class Weighted:
     guide: Guide
 
 
-def make_guide(name: str, classifier: Classifier) -> Guide:
-    """Makes a guide by name.
+@dataclass(frozen=True, slots=True)
+class Prototypes:
+    """What each class looks like: unit norm `means` (C d), zero for a class without seeds, and `groups` (p d), the means of
+    its clusters, of which `owners` (p) says the class.
+    """
+
+    means: Tensor
+    groups: Tensor
+    owners: Tensor
+
+
+def make_guide(name: str, classifier: Classifier, prototypes: Prototypes | None = None) -> Guide:
+    """Makes a guide by name; `prototypes` are for the guide of that name.
 
     Raises:
         UsageError: no guide has that name.
@@ -48,7 +59,11 @@ def make_guide(name: str, classifier: Classifier) -> Guide:
             from gifcli.guides.diversity import Diversity
 
             return Diversity()
+        case "prototype" if prototypes is not None:
+            from gifcli.guides.prototype import Prototype
+
+            return Prototype(prototypes)
         case _:
             from gifcli.errors import UsageError
 
-            raise UsageError(f"guides: expected consistency, entropy or diversity; found {name!r}")
+            raise UsageError(f"guides: expected consistency, entropy, diversity or prototype; found {name!r}")

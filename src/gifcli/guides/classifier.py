@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gifcli.guides import Classifier
+from gifcli.guides import Classifier, Prototypes
 from gifcli.rules import Array, Rules
 
 TEXT_TAU = 100.0
@@ -41,6 +41,15 @@ def make_classifier(rules: Rules, device: str = "cpu") -> Classifier:
         return TextClassifier(_tensor(rules.text, device))
     owners = torch.tensor(rules.owners, device=device)
     return PrototypeClassifier(_tensor(rules.prototypes, device), owners, rules.tau, len(rules.classes))
+
+
+def class_prototypes(rules: Rules, device: str = "cpu") -> Prototypes:
+    """The prototypes of the rules, with their class means: those of the clusters, weighted by size."""
+    sizes = [size for label in rules.classes for size in rules.summary[label]["clusters"]]
+    groups, owners = _tensor(rules.prototypes, device), torch.tensor(rules.owners, device=device)
+    sums = groups.new_zeros(len(rules.classes), groups.shape[1])
+    sums.index_add_(0, owners, groups * torch.tensor(sizes, device=device, dtype=groups.dtype)[:, None])
+    return Prototypes(torch.nn.functional.normalize(sums, dim=-1), groups, owners)
 
 
 def _tensor(array: Array, device: str) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # export is a stage too, and needs no torch
+    from gifcli.batching import BatchLimit
     from gifcli.encoders import Encoder
     from gifcli.priors import Prior
     from gifcli.rules import Rules
@@ -14,7 +15,10 @@ if TYPE_CHECKING:  # export is a stage too, and needs no torch
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What every stage works with. `classes`: label -> readable name, in label order; `rules` is None in extract."""
+    """What every stage works with. `classes`: label -> readable name, in label order; `rules` is None in extract.
+
+    batch_size  rows that go through a model together     limit  what follows the memory from there; None = a new one
+    """
 
     prior: Prior
     encoder: Encoder
@@ -23,3 +27,4 @@ class Tools:
     device: str
     batch_size: int
     rng: int
+    limit: BatchLimit | None = None

@@ -64,8 +64,8 @@ def sample_row(
         "attempt": sample.attempt,
         "z": _small(noise.z),
         "b": _small(noise.b),
-        "scores_start": noise.scores_start,
-        "scores_end": noise.scores_end,
+        "scores_start": info.get("scores_start", noise.scores_start),  # where guidance acted in generate, that knows
+        "scores_end": info.get("scores_end", noise.scores_end),
         "weight": 1.0,
         "width": sample.width,
         "height": sample.height,
@@ -73,7 +73,7 @@ def sample_row(
     }
     for name in ("rng", "prompt", "prior", "revision", "dtype", "steps", "strength", "guidance_scale"):
         row[name] = info.get(name)
-    for name in ("label_prob", "nn_seed"):
+    for name in ("label_prob", "nn_seed", "nn_set", "nn_prior", "safety"):
         row[name] = float(measures[name]) if name in measures else None
     row["phash"] = f"{int(measures['phash']):016x}" if "phash" in measures else None
     return row

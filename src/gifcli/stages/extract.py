@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from gifcli.batches import SeedBatch, pixels_to_tensor
+from gifcli.batching import BatchLimit, batched
 from gifcli.checks.fingerprints import perceptual_hash
+from gifcli.checks.resaved import saved_again
 from gifcli.checks.seed_measures import SEED_MEASURES
 from gifcli.records import Array, Seed, Source
 from gifcli.stages import Tools
@@ -31,10 +33,10 @@ def extract(prepared: Sequence[Prepared], tools: Tools) -> Iterator[Seed]:
     for place, image in enumerate(prepared):
         sizes[image.pixels.shape].append(place)
     seeds: dict[int, Seed] = {}
+    limit = tools.limit or BatchLimit(tools.batch_size)
     for places in sizes.values():
-        for start in range(0, len(places), tools.batch_size):
-            batch = places[start : start + tools.batch_size]
-            seeds |= dict(zip(batch, _encode([prepared[i] for i in batch], tools), strict=True))
+        for batch, encoded in batched(places, limit, lambda batch, _: _encode([prepared[i] for i in batch], tools)):
+            seeds |= dict(zip(batch, encoded, strict=True))
     yield from (seeds[place] for place in sorted(seeds))
 
 
@@ -53,7 +55,10 @@ def _encode(images: list[Prepared], tools: Tools) -> list[Seed]:
     )
     latents = tools.prior.encode(batch).float().cpu().numpy()
     measures = {name: measure(pixels).tolist() for name, measure in SEED_MEASURES.items()}
-    hashes = perceptual_hash(np.stack([image.pixels for image in images]))
+    plain = np.stack([image.pixels for image in images])
+    again = tools.encoder.images(pixels_to_tensor(saved_again(plain), tools.device))
+    measures["resaved"] = (features * again).sum(1).tolist()
+    hashes = perceptual_hash(plain)
     return [
         Seed(
             key=image.source.key,

@@ -1,9 +1,10 @@
 """generate: noises -> samples. Batches are filled across seeds; encoding the files overlaps with sampling."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,16 @@ import torch
 from torch import Tensor
 
 from gifcli import __version__
-from gifcli.batches import SeedBatch, seed_batch, tensor_to_pixels
+from gifcli.batches import SeedBatch, seed_batch
+from gifcli.batching import BatchLimit, batched
+from gifcli.devices import helper_threads
 from gifcli.marks import encode_image
 from gifcli.noise import NoiseSource, Slot, generator
 from gifcli.perturb import perturb
 from gifcli.priors import Condition, Prior
 from gifcli.records import Array, Noise, Sample, Seed
 from gifcli.stages import Tools
-
-ENCODERS = 2
-"""Threads that encode image files."""
+from gifcli.transfer import Landing, land, upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +44,25 @@ class GenerateSettings:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
-def generate(work: Sequence[tuple[Seed, Noise]], tools: Tools, settings: GenerateSettings) -> Iterator[Sample]:
-    """One sample for each (seed, noise), in the order of `work`, whatever the batch size."""
+Sampled = Callable[[Sequence[tuple[Seed, Noise]], Tools, GenerateSettings], Iterator[tuple[list[int], Landing]]]
+"""The work in batches: places in it, and their pixels."""
+
+
+def generate(
+    work: Sequence[tuple[Seed, Noise]], tools: Tools, settings: GenerateSettings, sampled: Sampled | None = None
+) -> Iterator[Sample]:
+    """One sample for each (seed, noise), in the order of `work`, whatever the batch size; `sampled` makes the pixels."""
     ready: dict[int, Sample] = {}
     following = 0
-    with ThreadPoolExecutor(ENCODERS) as pool:
+    with ThreadPoolExecutor(helper_threads(tools.device)) as pool:
         pending: list[tuple[int, Future[Sample]]] = []
-        for places in [*_batches(work, tools.batch_size), []]:
-            batch = [work[place] for place in places]
-            images: Sequence[Array] = list(_sample(batch, tools, settings)) if batch else []
-            ready |= {place: sample.result() for place, sample in pending}
+        end: tuple[list[int], Landing | None] = [], None
+        for places, landing in chain((sampled or _sampled)(work, tools, settings), [end]):
+            ready |= {place: sample.result() for place, sample in pending}  # no more than two batches are under way
             pending = [
-                (place, pool.submit(_encode, *item, pixels, tools, settings))
-                for place, item, pixels in zip(places, batch, images, strict=True)
+                (place, pool.submit(_encode, work[place], (landing, row), tools, settings))
+                for row, place in enumerate(places)
+                if landing
             ]
             while following in ready:
                 yield ready.pop(following)
@@ -73,24 +80,33 @@ def prompt_of(slot: Slot, label: str, rng: int, settings: GenerateSettings) -> s
     return " ".join(settings.prompt.format(label=label, domain=domain, adjective=adjective).split())
 
 
-def _batches(work: Sequence[tuple[Seed, Noise]], size: int) -> list[list[int]]:
-    """Places in `work`, grouped by working size, at most `size` together."""
+def _sampled(
+    work: Sequence[tuple[Seed, Noise]], tools: Tools, settings: GenerateSettings
+) -> Iterator[tuple[list[int], Landing]]:
+    """Places in `work` of one working size, as many as go together, and their pixels; until all are done."""
     groups: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
     for place, (seed, _) in enumerate(work):
         groups[seed.pixels.shape].append(place)
-    return [places[start : start + size] for places in groups.values() for start in range(0, len(places), size)]
+    limit = tools.limit or BatchLimit(tools.batch_size)
+    conditions = Conditions(tools.prior)
+    for places in groups.values():
+        yield from batched(
+            places, limit, lambda batch, _: _sample([work[i] for i in batch], tools, settings, conditions)
+        )
 
 
 @torch.inference_mode()
-def _sample(batch: Sequence[tuple[Seed, Noise]], tools: Tools, settings: GenerateSettings) -> Array:
-    """-> (b h w 3) uint8; what is not a number comes out black, for the checks to find."""
+def _sample(
+    batch: Sequence[tuple[Seed, Noise]], tools: Tools, settings: GenerateSettings, conditions: "Conditions"
+) -> Landing:
+    """-> pixels (b h w 3) uint8; what is not a number comes out black, for the checks to find."""
     distinct = {seed.key: seed for seed, _ in batch}
     places = {key: place for place, key in enumerate(distinct)}
     parents = seed_batch(list(distinct.values()), dict(tools.classes), tools.device)
     slots = [Slot(noise.seed, noise.k, noise.attempt) for _, noise in batch]
-    prompts = [_prompt(item, tools, settings) for item in batch]
+    prompts = [prompt_for(item, tools, settings) for item in batch]
     f, z, b = (
-        torch.from_numpy(np.stack(arrays)).to(tools.device)
+        upload(np.stack(arrays), tools.device)
         for arrays in (
             [seed.latent for seed, _ in batch],
             [noise.z for _, noise in batch],
@@ -98,34 +114,56 @@ def _sample(batch: Sequence[tuple[Seed, Noise]], tools: Tools, settings: Generat
         )
     )
     rows = [places[seed.key] for seed, _ in batch]
-    condition = _condition(tools.prior, parents, rows, prompts)
+    condition = conditions.of(parents, rows, prompts)
     images: Tensor = tools.prior.sample(
         perturb(f, z, b, settings.eps), parents.take(rows), condition, NoiseSource(tools.rng, slots)
     )
-    return tensor_to_pixels(images.nan_to_num(nan=-1.0))
+    return land(images.nan_to_num(nan=-1.0))
 
 
-def _condition(prior: Prior, parents: SeedBatch, rows: list[int], prompts: list[str]) -> Condition:
-    """The condition of each sample, computed once for each seed and prompt."""
-    pairs = list(dict.fromkeys(zip(rows, prompts, strict=True)))
-    place = {pair: i for i, pair in enumerate(pairs)}
-    condition = prior.condition([prompt for _, prompt in pairs], parents.take([row for row, _ in pairs]))
-    return condition.take([place[pair] for pair in zip(rows, prompts, strict=True)])
+@dataclass(slots=True)
+class Conditions:
+    """The condition of each sample, computed once for each seed and prompt: siblings may lie in two batches.
+
+    known  of the batch before: (seed, prompt) -> one row; siblings follow one another, so none is asked for later
+    """
+
+    prior: Prior
+    known: dict[tuple[str, str], Condition] = field(default_factory=dict)
+
+    def of(self, parents: SeedBatch, rows: list[int], prompts: list[str]) -> Condition:
+        """One row a sample: that of `parents` at its place in `rows`, under its prompt."""
+        places = {(parents.keys[row], prompt): row for row, prompt in zip(rows, prompts, strict=True)}
+        new = [pair for pair in places if pair not in self.known]
+        if new:
+            made = self.prior.condition([prompt for _, prompt in new], parents.take([places[pair] for pair in new]))
+            self.known |= {pair: made.take([i]) for i, pair in enumerate(new)}
+        self.known = {pair: self.known[pair] for pair in places}
+        return _joined([self.known[parents.keys[row], prompt] for row, prompt in zip(rows, prompts, strict=True)])
 
 
-def _prompt(item: tuple[Seed, Noise], tools: Tools, settings: GenerateSettings) -> str:
+def _joined(conditions: Sequence[Condition]) -> Condition:
+    names = conditions[0].tensors
+    tensors = {name: torch.cat([condition.tensors[name] for condition in conditions]) for name in names}
+    return Condition(tensors, [prompt for condition in conditions for prompt in condition.prompts])
+
+
+def prompt_for(item: tuple[Seed, Noise], tools: Tools, settings: GenerateSettings) -> str:
+    """The prompt of one sample."""
     seed, noise = item
     slot = Slot(noise.seed, noise.k, noise.attempt)
     return prompt_of(slot, tools.classes.get(seed.label, seed.label), tools.rng, settings)
 
 
-def _encode(seed: Seed, noise: Noise, pixels: Array, tools: Tools, settings: GenerateSettings) -> Sample:
-    """Pixels (h w 3) uint8 -> a marked image file with its provenance."""
+def _encode(item: tuple[Seed, Noise], place: tuple[Landing, int], tools: Tools, settings: GenerateSettings) -> Sample:
+    """Row `place` of a batch's pixels -> a marked image file with its provenance."""
+    (seed, noise), (landing, row) = item, place
+    pixels: Array = landing.pixels()[row]
     info = {
         **settings.provenance,
         "prior": tools.prior.name,
         "revision": tools.prior.revision,
-        "prompt": _prompt((seed, noise), tools, settings),
+        "prompt": prompt_for((seed, noise), tools, settings),
         "rng": tools.rng,
         "software": f"gifcli {__version__}",
     }

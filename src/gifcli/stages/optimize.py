@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gifcli.ascent import AtSize, GuidanceSettings, Objective, Score, ascend
 from gifcli.batches import seed_batch
+from gifcli.batching import BatchLimit, batched
 from gifcli.errors import UsageError
 from gifcli.guides import Weighted
 from gifcli.noise import NoiseSource, Slot
@@ -44,9 +45,14 @@ def optimize(
     """
     _check(tools.prior, settings)
     done: dict[int, list[Noise]] = {}
-    for indices in _batches(work, tools.batch_size):
-        noises = _optimize([work[i] for i in indices], tools, guides, settings)
-        done |= dict(zip(indices, noises, strict=True))
+    limit = tools.limit or BatchLimit(tools.batch_size)
+
+    def optimized(batch: list[int], rows: int) -> list[list[Noise]]:
+        return _optimize([work[i] for i in batch], replace(tools, batch_size=rows), guides, settings)
+
+    for siblings, group in _groups(work):
+        for batch, noises in batched(group, limit, optimized, rows_each=siblings):
+            done |= dict(zip(batch, noises, strict=True))
     for i in range(len(work)):
         yield from done[i]
 
@@ -58,7 +64,7 @@ def _optimize(
     seeds = seed_batch([w.seed for w in work], dict(tools.classes), tools.device)
     f = torch.from_numpy(np.stack([w.seed.latent for w in work])).to(tools.device).float()
     noise = _initial(work, tools, settings, noise_shape(f.shape[1:], settings.granularity))
-    if not guides:
+    if not guides or settings.where != "before":  # else generate guides, from this noise
         return _noises(work, noise, {}, {})
     size = settings.encoder_size
     encoder = tools.encoder
@@ -108,15 +114,14 @@ def _at(score: Score, i: int, j: int) -> Scores:
     return {name: round(float(values[i, j]), 6) for name, values in score.items()}
 
 
-def _batches(work: Sequence[Work], rows: int) -> Iterator[list[int]]:
-    """Places in `work` of equal working size, latent shape and K, at most `rows` siblings at a time, at least one seed."""
+def _groups(work: Sequence[Work]) -> Iterator[tuple[int, list[int]]]:
+    """K, and the places in `work` of that K and of equal working size and latent shape."""
 
     def kind(i: int) -> tuple[tuple[int, ...], tuple[int, ...], int]:
         return work[i].seed.pixels.shape, work[i].seed.latent.shape, work[i].last - work[i].first
 
     for (_, _, k), group in groupby(sorted(range(len(work)), key=kind), key=kind):
-        indices, seeds = list(group), max(1, rows // max(1, k))
-        yield from (indices[i : i + seeds] for i in range(0, len(indices), seeds))
+        yield k, list(group)
 
 
 def _check(prior: Prior, settings: GuidanceSettings) -> None:
