@@ -1,21 +1,29 @@
 """The card makes `datasets.load_dataset(folder)` right, offline, whatever the classes are called."""
 
 import io
+import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from PIL import Image
 
+from gifcli import session
+from gifcli.checks import NAMES
 from gifcli.formats import Count, DatasetInfo, Item
-from gifcli.formats.card import render_card, write_card
+from gifcli.formats.card import REJECTS, render_card, write_card
 from gifcli.formats.imagefolder import ImageFolder
+from runs import tiny
 
 Make = Callable[..., Any]
 MANGLED = [
@@ -112,7 +120,12 @@ def test_an_unknown_licence_is_said_and_never_guessed(make_info: Make) -> None:
 def test_the_text_tells_counts_rejects_models_recipe_and_limits(make_info: Make) -> None:
     counts = {"train": {"cat": Count(3, 12), "do|g": Count(2, 9)}, "test": {"cat": Count(4, 0)}}
     info = make_info(
-        ["cat", "do|g"], counts, missing={"cat": 0, "do|g": 1}, limits=("Mirrored text.",), recipe="a: 1\n```\n"
+        ["cat", "do|g"],
+        counts,
+        missing={"cat": 0, "do|g": 1},
+        limits=("Mirrored text.",),
+        nearness=("Near nothing.",),
+        recipe="a: 1\n```\n",
     )
     card = render_card(info)
     for line in (
@@ -121,7 +134,9 @@ def test_the_text_tells_counts_rejects_models_recipe_and_limits(make_info: Make)
         "| do\\|g | do\\|g | 2 | 9 | 11 |",
         "| do\\|g | 1 |",
         "8 images were generated; 5 were kept (62%).",
-        "| label | 2 |",
+        "| label | no longer recognised as its class | 2 |",
+        "Balance of train, the largest class over the smallest: 1.5 before, 1.4 with the generated images",
+        "- Near nothing.",
         "| encoder (guided and checked them) | embedded | aaaaaaaaaaaaaaaa | Apache-2.0 |",
         "- Mirrored text.",
         "````yaml\na: 1\n```\n````",
@@ -136,3 +151,58 @@ def test_writing_it_again_touches_nothing(tmp_path: Path, make_info: Make) -> No
     write_card(tmp_path, make_info(["a"]))
     assert (tmp_path / "README.md").stat().st_ino == before
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+
+
+def test_balance_is_said_only_where_something_was_added(make_info: Make) -> None:
+    counts = {"train": {"a": Count(8, 0), "b": Count(2, 6)}, "test": {"a": Count(8, 0), "b": Count(2, 0)}}
+    card = render_card(make_info(["a", "b"], counts))
+    assert "Balance of train, the largest class over the smallest: 4.0 before, 1.0 with the generated images" in card
+    assert "Balance of test" not in card
+
+
+def test_every_check_says_what_it_rejects() -> None:
+    assert set(REJECTS) == set(NAMES)
+
+
+def test_the_counts_of_a_real_export_are_those_of_its_files(photos: Path, tmp_path: Path) -> None:
+    """Nine seeds in three classes of unlike sizes, a holdout, a test split and a file that cannot be read."""
+    source, root = tmp_path / "photos", tmp_path / "out"
+    for path in [path for path in photos.rglob("*.png") if path.stem != "3" or path.parent.name != "cat"]:
+        split = "test" if path.stem == "0" else "train"
+        (source / split / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, source / split / path.parent.name)
+    (source / "train" / "cat" / "torn.png").write_bytes((photos / "cat" / "1.png").read_bytes()[:500])
+    recipe = tiny(
+        per_class=5, ratio=None, checks__unchanged__max_similarity=0.7, max_attempts=2, input__max_failures=0.5
+    )
+    session.expand(source, root, recipe)
+    card = (root / "README.md").read_text("utf-8")
+    told = {
+        (split, row[0]): tuple(int(cell) for cell in row[2:])
+        for split, table in re.findall(r"^### (\w+)\n\n((?:\|.*\n)+)", card, re.MULTILINE)
+        for row in [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    }
+    rows = pq.read_table(root / "manifest.parquet").to_pylist()
+    for split in ("train", "test"):
+        lines = [json.loads(line) for line in (root / split / "metadata.jsonl").read_text("utf-8").splitlines()]
+        for label in ("brick", "cat", "coffee"):
+            files = [path.name for path in (root / split / label).iterdir()]
+            made = [line for line in lines if line["label"] == label and line["is_synthetic"]]
+            assert told[split, label] == (len(files) - len(made), len(made), len(files))
+            assert len(files) == sum(
+                row["file"] is not None and (row["split"], row["label"]) == (split, label) for row in rows
+            )
+    judged = [row for row in rows if row["is_synthetic"]]
+    rejected = Counter(row["reason"].partition(":")[0] for row in judged if row["verdict"] == "rejected")
+    assert rejected
+    assert f"{len(judged)} images were generated; {len(judged) - rejected.total()} were kept" in card
+    assert dict(re.findall(r"^\| (\w+) \| [^|]+ \| (\d+) \|$", card, re.MULTILINE)) == {
+        k: str(n) for k, n in rejected.items()
+    }
+    held = [
+        f"| {label} | {5 - told['train', label][2]} |"
+        for label in ("brick", "cat", "coffee")
+        if told["train", label][2] < 5
+    ]
+    assert all(line in card for line in held)
+    assert "1 source file could not be used." in card

@@ -182,5 +182,5 @@ def test_nothing_that_starts_the_program_loads_torch() -> None:
 
 
 def test_an_unknown_format_is_refused_with_the_list() -> None:
-    with pytest.raises(UsageError, match="expected one of imagefolder; found 'tfrecord'"):
+    with pytest.raises(UsageError, match="expected one of imagefolder, webdataset, parquet; found 'tfrecord'"):
         make_format("tfrecord")

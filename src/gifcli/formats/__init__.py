@@ -57,6 +57,10 @@ class DatasetInfo:
     recipe      YAML text, as run
     licence     of the source images, as the user stated it, or "unknown"
     limits      sentences: what to know before using this
+    measured    Markdown: what `gif eval` found
+    nearness    sentences: how near the generated images lie to images that they should not copy
+    to          format that the dataset is in
+    joined      whether images may have several labels, joined into one by "+"
     """
 
     name: str
@@ -71,6 +75,10 @@ class DatasetInfo:
     licence: str = "unknown"
     missing: dict[str, int] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
+    measured: str = ""
+    nearness: tuple[str, ...] = ()
+    to: str = "imagefolder"
+    joined: bool = False
 
     @property
     def total(self) -> Count:
@@ -99,7 +107,8 @@ class Format(Protocol):
     def write(self, items: Iterator[Item], dest: Path, info: DatasetInfo, ledger: Ledger) -> list[str]:
         """Makes `dest` hold exactly these items, beside whatever the user put there.
 
-        -> relative paths: one for each item, in their order, then those of other files.
+        -> relative paths: one for each item, in their order, then those of other files. An item in a file that holds many
+        is "path#member".
 
         Files in the ledger that are no longer listed are removed. A file that is not in the ledger is the user's own and
         is neither changed nor removed.
@@ -119,7 +128,15 @@ def make_format(name: str) -> Format:
             from gifcli.formats.imagefolder import ImageFolder
 
             return ImageFolder()
+        case "webdataset":
+            from gifcli.formats.webdataset import WebDataset
+
+            return WebDataset()
+        case "parquet":
+            from gifcli.formats.parquet import Parquet
+
+            return Parquet()
         case _:
             from gifcli.errors import UsageError
 
-            raise UsageError(f"--to: expected one of imagefolder; found {name!r}")
+            raise UsageError(f"--to: expected one of imagefolder, webdataset, parquet; found {name!r}")

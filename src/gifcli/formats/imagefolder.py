@@ -10,26 +10,18 @@ import io
 import json
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.json
 
 from gifcli.formats import DatasetInfo, Item, Ledger
+from gifcli.formats.columns import columns
 from gifcli.formats.names import Names, folder_names
+from gifcli.formats.stale import remove_stale
 
 METADATA = "metadata.jsonl"
-FEATURES = {
-    "is_synthetic": "bool",
-    "key": "string",
-    "parent_key": "string",
-    "parent_path": "string",
-    "prior": "string",
-    "weight": "float64",
-}
-"""Columns beside the image and its label, with their types as the dataset card declares them."""
-
 _TEMPORARY = ".export.tmp"
 
 
@@ -41,7 +33,6 @@ class ImageFolder:
         folders = folder_names(info.classes, reserved=[METADATA])
         by_id = not _read_as_text(info.classes)
         names = Names()
-        splits = {PurePosixPath(name).parts[0] for name in ledger}
         with contextlib.ExitStack() as stack:
             metadata: dict[str, IO[str]] = {}
             for item in items:
@@ -49,16 +40,12 @@ class ImageFolder:
                     (dest / item.split).mkdir(parents=True, exist_ok=True)
                     metadata[item.split] = stack.enter_context(_open(dest / item.split / (METADATA + ".tmp")))
                 relative = _write_item(item, f"{item.split}/{folders[item.label]}", dest, names, ledger)
-                line = _metadata_row(item, relative, by_id=by_id)
+                line = _metadata_row(item, relative, info, by_id=by_id)
                 metadata[item.split].write(json.dumps(line, ensure_ascii=False) + "\n")
         for split in sorted(metadata):
             ledger.add(names.take(f"{split}/{METADATA}"))
             _replace_if_different(dest / split / (METADATA + ".tmp"), dest / split / METADATA)
-        for path in (
-            dest / split / name for split in splits | set(metadata) for name in (_TEMPORARY, METADATA + ".tmp")
-        ):
-            path.unlink(missing_ok=True)  # a killed export's
-        _remove_stale(dest, names, ledger)
+        remove_stale(dest, set(names), ledger, names.twin)
         return list(names)
 
 
@@ -80,17 +67,9 @@ def _write_item(item: Item, folder: str, dest: Path, names: Names, ledger: Ledge
     raise AssertionError("candidates are endless")
 
 
-def _metadata_row(item: Item, relative: str, *, by_id: bool) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "file_name": relative.partition("/")[2],
-        "label": item.label_id if by_id else item.label,
-        "is_synthetic": item.is_synthetic,
-    }
-    for column in ("key", "parent_key", "parent_path", "prior"):
-        text = item.row.get(column) or ""
-        row[column] = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    weight = item.row.get("weight")
-    return row | {"weight": 1.0 if weight is None else float(weight)}
+def _metadata_row(item: Item, relative: str, info: DatasetInfo, *, by_id: bool) -> dict[str, Any]:
+    name, label = relative.partition("/")[2], item.label_id if by_id else item.label
+    return {"file_name": name, "label": label, **columns(item, info)}
 
 
 def _read_as_text(labels: Iterable[str]) -> bool:
@@ -111,18 +90,3 @@ def _replace_if_different(new: Path, old: Path) -> None:
         new.unlink()
     else:
         new.replace(old)
-
-
-def _remove_stale(dest: Path, names: Names, ledger: Ledger) -> None:
-    """Removes files of earlier exports that are not listed any more, and the folders that this empties."""
-    listed = set(names)
-    for relative in sorted(set(ledger) - listed):
-        path = dest / relative
-        twin = names.twin(relative)  # the same file, where the file system ignores case
-        if ".." not in path.parts and not (twin and path.exists() and path.samefile(dest / twin)):
-            path.unlink(missing_ok=True)
-            for folder in (path.parent, path.parent.parent):
-                if folder != dest:
-                    with contextlib.suppress(OSError):  # not empty
-                        folder.rmdir()
-        ledger.discard(relative)

@@ -21,8 +21,11 @@ ROW_GROUP = 1024
 _LIST = pa.list_(pa.float32())
 
 
-def manifest_schema(classes: Iterable[str], scores: Iterable[str] = ()) -> pa.Schema:
-    """The columns, in order, with their types; metadata "class_to_idx" is JSON: label -> label_id."""
+def manifest_schema(classes: Iterable[str], scores: Iterable[str] = (), *, joined: bool = False) -> pa.Schema:
+    """The columns, in order, with their types; metadata "class_to_idx" is JSON: label -> label_id.
+
+    Metadata "joined" says that labels are several, with "+" between them.
+    """
     fields = pa.struct([(name, pa.float64()) for name in dict.fromkeys([*SCORES, *scores])])
     text, small, large, real, flag = pa.string(), pa.int32(), pa.int64(), pa.float64(), pa.bool_()
     columns = [
@@ -31,15 +34,21 @@ def manifest_schema(classes: Iterable[str], scores: Iterable[str] = ()) -> pa.Sc
         *[("rng", large), ("prompt", text), ("prior", text), ("revision", text), ("dtype", text), ("steps", small)],
         *[("strength", real), ("guidance_scale", real), ("z", _LIST), ("b", _LIST)],
         *[("scores_start", fields), ("scores_end", fields), ("label_prob", real), ("nn_seed", real), ("nn_set", real)],
-        *[("phash", text), ("safety", real), ("verdict", text), ("reason", text), ("weight", real)],
+        *[("nn_prior", real), ("phash", text), ("safety", real), ("verdict", text), ("reason", text), ("weight", real)],
         *[("soft_label", _LIST), ("width", small), ("height", small), ("sha256", text), ("fingerprint", text)],
     ]
     class_to_idx = {label: i for i, label in enumerate(classes)}
-    return pa.schema(columns, metadata={"class_to_idx": json.dumps(class_to_idx, ensure_ascii=False)})
+    told = {"class_to_idx": json.dumps(class_to_idx, ensure_ascii=False)} | ({"joined": "true"} if joined else {})
+    return pa.schema(columns, metadata=told)
 
 
 def write_manifest(
-    rows: Iterable[Mapping[str, Any]], path: Path, classes: Iterable[str], scores: Iterable[str] = ()
+    rows: Iterable[Mapping[str, Any]],
+    path: Path,
+    classes: Iterable[str],
+    scores: Iterable[str] = (),
+    *,
+    joined: bool = False,
 ) -> int:
     """Writes the rows in groups, whole or not at all; the same bytes for the same rows. -> how many rows.
 
@@ -49,7 +58,7 @@ def write_manifest(
         ValueError: a row has a column, or a score, that the schema lacks.
 
     """
-    schema = manifest_schema(classes, scores)
+    schema = manifest_schema(classes, scores, joined=joined)
     temporary = path.with_name(path.name + ".tmp")
     count = 0
     with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
