@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
-from gifcli.report.contact_sheet import contact_sheet
+from contact_sheet import contact_sheet
 
 ROWS, SAMPLES = 8, 5
 

@@ -1,128 +1,141 @@
-"""A run's report: contact sheets drawn from its shards, and the figures that its state holds."""
+"""A run's report: what its manifest, its state and its shards say, as one page. Needs neither the source nor a model."""
 
-import io
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-from PIL import Image
+from gifcli.errors import InputError, UsageError
+from gifcli.findings import attempts, checks_used, evaluations, histograms, nearness_lines, scores, similarity
+from gifcli.formats import DatasetInfo
+from gifcli.likeness import compare
+from gifcli.plan import Plan
+from gifcli.recipe import read_recipe
+from gifcli.remarks import caps, goal, models_used, recipe_facts, warnings
+from gifcli.report import ClassReport, Guide, Report
+from gifcli.report.page import write_page
+from gifcli.run import MANIFEST, PLAN, RECIPE, RULES, Run, source_of
+from gifcli.shards import STATE, ShardStore, free_room
+from gifcli.specimens import Layout, Specimens, layout
+from gifcli.sums import refresh_sums
+from gifcli.tally import Tally, siblings, tally
 
-from gifcli import packing
-from gifcli.judging import judged_shards
-from gifcli.owed import Progress
-from gifcli.records import Array, Source
-from gifcli.report import Attempt, ClassReport, Guide, Report, ScoreChange
-from gifcli.report.contact_sheet import contact_sheet
-from gifcli.report.page import write_report
-from gifcli.run import RULES, Run
-from gifcli.shards import ShardId
-
-SHOWN = 12
-"""Seeds on a class's contact sheet."""
-
-Shown = list[tuple[Array, str | None]]
-
-
-def write_run_report(run: Run, progress: Progress, targets: Mapping[str, int]) -> None:
-    """Writes `report/index.html` and a contact sheet for each class."""
-    write_report(run.root / "report", _report(run, progress, targets))
+FACTS = "report.json"
+PAGE = Path("report", "index.html")
 
 
-def _report(run: Run, progress: Progress, targets: Mapping[str, int]) -> Report:
-    classes: defaultdict[str, list[Source]] = defaultdict(list)
-    for source in run.seeds():
-        classes[source.label].append(source)
-    rules = run.store.load(RULES)
-    recipe = run.recipe
+def write_run_report(run: Run, info: DatasetInfo, dest: Path) -> None:
+    """Writes `dest`/report/index.html about the manifest there, and notes in the run what only an open run knows."""
+    facts = {
+        "classes": [[label, name] for label, name in info.classes.items()],
+        "licence": info.licence,
+        "missing": info.missing,
+        "models": [[model.name, model.licence, model.revision] for model in (info.prior, info.encoder)],
+        "source": info.source,
+        "warnings": run.scan.warnings,
+    }
+    run.store.save(FACTS, facts)
+    write_page(dest / PAGE, report_of(run.root, dest / MANIFEST))
+
+
+def remake(root: Path, target: Path | None = None) -> Path:
+    """Makes the report of a run folder anew, from what lies there; -> where it is.
+
+    Raises:
+        UsageError: that is no run folder, or its dataset is not written yet.
+        InputError: a file of it went away meanwhile.
+    """
+    source_of(root)
+    if not (root / STATE / FACTS).is_file() or not (root / MANIFEST).is_file():
+        raise UsageError(
+            f"{root}: its dataset is not written yet, so there is nothing to report; first: gif export {root}"
+        )
+    path = target or root / PAGE
+    with free_room():
+        try:
+            write_page(path, report_of(root, root / MANIFEST))
+        except FileNotFoundError as error:
+            raise InputError(f"{error.filename} went away while the report was made; run gif report again") from error
+    if target is None:
+        refresh_sums(root, f"{PAGE.parts[0]}/")
+    return path
+
+
+def report_of(root: Path, manifest: Path) -> Report:
+    """What the page says of a run, and of the dataset with that manifest; its pictures are read when they are drawn."""
+    store = ShardStore(root)
+    facts = store.load(FACTS)
+    facts["classes"] = dict(facts["classes"])
+    recipe = read_recipe(root / RECIPE, {})
+    rules = store.load(RULES)
+    room = layout(len(facts["classes"]))
+    counted = tally(manifest, room.seeds)
+    plan = Plan.from_state(store.load(PLAN))
+    places = {source.key: n for n, shard in enumerate(plan.shards) for source in shard}
+    rejected = Counter[str]()
+    for verdicts in counted.attempts.values():
+        rejected.update({check: count for check, count in verdicts.items() if check})
+    likeness = compare(store, places, counted)
     return Report(
-        title=run.root.resolve().name,
-        ratio=_goal(run),
-        classes=[_class(run, progress, targets, label, classes[label]) for label in run.scan.classes],
-        attempts=_attempts(progress),
+        title=root.resolve().name,
+        goal=goal(recipe),
+        classes=_classes(store, manifest, facts, counted, plan),
+        attempts=attempts(counted),
+        checks={**{name: rejected[name] for name in checks_used(recipe)}, **rejected},
         guide=Guide(rules["classifier"], rules["accuracy"]) if rules["accuracy"] else None,
-        scores=_scores(run),
-        facts=[
-            ("prior", recipe.prior.name),
-            ("encoder", recipe.encoder.name),
-            (
-                "guidance",
-                f"{recipe.guidance.steps} {recipe.guidance.optimizer} steps" if recipe.guidance.steps else "off",
-            ),
-            ("random number", str(recipe.rng)),
-        ],
-        warnings=[*run.scan.warnings, *rules["notes"]],
+        scores=scores(counted),
+        likeness=likeness,
+        similarity=similarity(root, counted),
+        nearness=nearness_lines(store),
+        safety=histograms(
+            {
+                "kept images": [row.safety for row in counted.kept.rows],
+                "originals": [row.safety for row in counted.seeds.rows],
+            }
+        ),
+        evaluations=evaluations(root),
+        models=models_used(facts),
+        facts=recipe_facts(recipe),
+        warnings=[*facts["warnings"], *rules["notes"], *warnings(root, facts)],
+        caps=caps(room, facts, counted),
     )
 
 
-def _goal(run: Run) -> str:
-    if run.recipe.per_class is not None:
-        return f"{run.recipe.per_class} images a class"
-    return f"{run.recipe.ratio_or_default:g}x" + (" balanced" if run.recipe.balance else "")
+def _classes(
+    store: ShardStore, manifest: Path, facts: Mapping[str, Any], counted: Tally, plan: Plan
+) -> list[ClassReport]:
+    """All classes in label order; those with the most rejected images have pictures where there is no room for all."""
+    labels = list(facts["classes"])
+    room = layout(len(labels))
+    chosen = {label: seeds for label in _pictured(labels, counted, room) if (seeds := counted.chosen(label))}
+    specimens = Specimens(
+        store,
+        {source.key: n for n, shard in enumerate(plan.shards) for source in shard},
+        {source.key: source.path for source in plan.sources},
+        siblings(manifest, {seed for seeds in chosen.values() for seed in seeds}),
+        room.samples,
+    )
+    return [
+        ClassReport(
+            label,
+            facts["classes"][label],
+            counted.original[label],
+            counted.generated[label],
+            facts["missing"].get(label, 0),
+            counted.made[label].total(),
+            counted.made[label][""],
+            partial(specimens.strips, chosen[label]) if label in chosen else None,
+        )
+        for label in labels
+    ]
 
 
-def _class(
-    run: Run, progress: Progress, targets: Mapping[str, int], label: str, seeds: Sequence[Source]
-) -> ClassReport:
-    wanted = sum(targets[seed.key] for seed in seeds)
-    have = sum(progress.kept((seed.key, k)) is not None for seed in seeds for k in range(targets[seed.key]))
-    sheet = partial(_sheet, run, progress, [seed.key for seed in seeds[:SHOWN]]) if seeds else None
-    return ClassReport(label, run.scan.classes[label], len(seeds), have, wanted - have, sheet)
+def _pictured(labels: Sequence[str], counted: Tally, room: Layout) -> list[str]:
+    """The classes whose pictures are shown: those of which the least was kept."""
 
+    def kept(label: str) -> float:
+        made = counted.made[label]
+        return made[""] / made.total() if made else 1.0
 
-def _sheet(run: Run, progress: Progress, keys: Sequence[str]) -> Image.Image:
-    """Draws seeds in the given order, each with its samples by k and attempt."""
-    homes = {source.key: n for n, shard in enumerate(run.plan.shards) for source in shard}
-    shards = sorted({homes[key] for key in keys})
-    pixels: dict[str, Array] = {}
-    samples: defaultdict[str, list[tuple[int, int, Array]]] = defaultdict(list)
-    for n in shards:
-        members = run.store.read("extract", ShardId(n), (".json", ".pixels.png"))
-        pixels |= {seed.key: seed.pixels for seed in packing.unpack_seeds(members) if seed.key in keys}
-        for shard in judged_shards(run.store):
-            if shard.n == n:
-                for sample in packing.unpack_samples(run.store.read("generate", shard)):
-                    if sample.seed in keys:
-                        samples[sample.seed].append((sample.k, sample.attempt, _thumbnail(sample.image)))
-    rows = [(pixels[key], _shown(key, samples[key], progress)) for key in keys]
-    return contact_sheet(rows, limit=SHOWN)
-
-
-def _shown(key: str, samples: list[tuple[int, int, Array]], progress: Progress) -> Shown:
-    """Kept samples first, by k; then the rejected ones with their reasons."""
-    verdicts = [(progress.verdicts[key, k][attempt], k, attempt, image) for k, attempt, image in samples]
-    order = sorted(range(len(verdicts)), key=lambda i: (verdicts[i][0] is not None, verdicts[i][1], verdicts[i][2]))
-    return [(verdicts[i][3], verdicts[i][0]) for i in order]
-
-
-def _thumbnail(data: bytes) -> Array:
-    with Image.open(io.BytesIO(data)) as image:
-        image.thumbnail((256, 256))
-        return np.asarray(image.convert("RGB"))
-
-
-def _attempts(progress: Progress) -> list[Attempt]:
-    kept: Counter[int] = Counter()
-    rejected: defaultdict[int, Counter[str]] = defaultdict(Counter)
-    for verdicts in progress.verdicts.values():
-        for attempt, reason in verdicts.items():
-            if reason is None:
-                kept[attempt] += 1
-            else:
-                rejected[attempt][reason.partition(":")[0]] += 1
-    attempts = sorted({*kept, *rejected})
-    return [Attempt(attempt, kept[attempt], dict(sorted(rejected[attempt].items()))) for attempt in attempts]
-
-
-def _scores(run: Run) -> list[ScoreChange]:
-    """Means over all noises of each guide's score, at the start and at the end."""
-    sums: defaultdict[tuple[str, str], float] = defaultdict(float)
-    count = 0
-    for shard in run.store.done("optimize"):
-        for noise in packing.unpack_noises(run.store.read("optimize", shard, (".json",))):
-            count += 1
-            for when, scores in (("start", noise.scores_start), ("end", noise.scores_end)):
-                for name, value in scores.items():
-                    sums[name, when] += value
-    names = dict.fromkeys(name for name, _ in sums)
-    return [ScoreChange(name, sums[name, "start"] / count, sums[name, "end"] / count) for name in names]
+    return sorted(labels, key=kept)[: room.classes]

@@ -7,7 +7,7 @@ import pytest
 from PIL import ImageFont
 from skimage import data
 
-from gifcli.report.contact_sheet import COLUMNS, GAP, HEAD, MARGIN, SEED_GAP, Row, _shorten, contact_sheet
+from contact_sheet import COLUMNS, GAP, HEAD, MARGIN, SEED_GAP, Row, _shorten, contact_sheet
 
 TILE = 64
 CAT = np.ascontiguousarray(data.cat()[:300, :300])
