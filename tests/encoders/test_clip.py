@@ -1,5 +1,6 @@
 """ClipEncoder against open_clip itself, with random weights of a small built-in architecture."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch.nn.functional import normalize
 
 from gifcli.batches import pixels_to_tensor
 from gifcli.encoders import TextEncoder, make_encoder
-from gifcli.encoders.clip import TEMPLATES, ClipEncoder, prepare
+from gifcli.encoders.clip import TEMPLATES, ClipEncoder, file_preprocessing, prepare
 from gifcli.errors import ModelMissingError
 
 ARCH = "gif-test-tiny"
@@ -27,8 +28,6 @@ CONFIG = {
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An architecture known to open_clip, and random weights of it in a file."""
-    import json
-
     folder = tmp_path_factory.mktemp("clip")
     (folder / f"{ARCH}.json").write_text(json.dumps(CONFIG))
     open_clip.add_model_config(folder / f"{ARCH}.json")
@@ -67,6 +66,19 @@ def test_every_resize_mode_equals_open_clips(mode: str, shape: tuple[int, int]) 
     ours = prepare(pixels_to_tensor(np.array(picture)[None]), vars(config))[0]
     assert ours.shape == x.shape
     assert (ours - x).abs().max() < 0.05
+
+
+@pytest.mark.parametrize("beside", [None, {"preprocess_cfg": {"mean": [0.1, 0.2, 0.3], "resize_mode": "longest"}}])
+def test_local_weights_are_prepared_as_the_architectures_published_ones(tmp_path: Path, beside: object) -> None:
+    """A file doesn't say how its images are prepared: open_clip would take CLIP's figures for SigLIP."""
+    if beside:
+        (tmp_path / "open_clip_config.json").write_text(json.dumps(beside))
+    wanted = {"mean": (0.5,) * 3, "std": (0.5,) * 3, "interpolation": "bicubic", "resize_mode": "squash"}
+    wanted |= {"mean": [0.1, 0.2, 0.3], "resize_mode": "longest"} if beside else {}
+    assert file_preprocessing("ViT-B-16-SigLIP", tmp_path / "weights.safetensors") == wanted
+    assert file_preprocessing(ARCH, tmp_path / "weights.safetensors").keys() == (
+        wanted.keys() & {"mean", "resize_mode"} if beside else set()
+    )
 
 
 def test_gradients_reach_the_pixels(encoder: ClipEncoder) -> None:

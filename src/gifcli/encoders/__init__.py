@@ -4,6 +4,8 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
+from gifcli.models import hub
+
 
 class Encoder(Protocol):
     """Images to features."""
@@ -30,7 +32,8 @@ class TextEncoder(Encoder, Protocol):
 
 
 def make_encoder(name: str, device: str = "cpu", dtype: str = "float32") -> Encoder:
-    """Loads an encoder: `embedded`, or an open_clip model as `NAME:PRETRAINED` (a tag or a local file).
+    """Loads an encoder: `embedded`, an open_clip model as `NAME:PRETRAINED` (a tag or a local file), or the image encoder
+    of an unCLIP checkpoint by its folder, hub id or short name.
 
     Raises:
         ModelMissingError: its files are not on this machine, or are broken.
@@ -42,6 +45,12 @@ def make_encoder(name: str, device: str = "cpu", dtype: str = "float32") -> Enco
             from gifcli.encoders.embedded import EmbeddedEncoder
 
             return EmbeddedEncoder(device, getattr(torch, dtype))
+        case _ if ":" not in name and hub.is_model_name(name):
+            from gifcli.encoders.unclip import UnclipEncoder
+            from gifcli.models.checkpoint import read_checkpoint
+
+            checkpoint = read_checkpoint(hub.locate(name, "encoder"), "encoder")
+            return UnclipEncoder(checkpoint, name, device, getattr(torch, dtype))
         case _:
             from gifcli.encoders.clip import ClipEncoder
 

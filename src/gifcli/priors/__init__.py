@@ -1,8 +1,7 @@
 """Priors: generative models that turn a perturbed latent into an image. One `match` lists them all."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor
 
@@ -10,8 +9,20 @@ from gifcli.batches import SeedBatch
 from gifcli.encoders import Encoder
 from gifcli.noise import NoiseSource
 
-Steer = Callable[[Tensor, Tensor], Tensor]
-"""(latent x_t, predicted x0) -> nudged x_t; called inside the denoising loop (`guidance.where: during`)."""
+if TYPE_CHECKING:
+    from gifcli.models.checkpoint import Checkpoint
+
+
+class Steer(Protocol):
+    """What nudges an image while it takes shape: `guidance.where` during or after."""
+
+    def __call__(self, x0: Tensor, step: int, steps: int) -> Tensor:
+        """Predicted x0 (b *shape), in standard deviations of the latent -> nudged, or x0 itself where nothing is to do.
+
+        Called at each step 0..steps-1 of the denoising, and at step == steps with the finished latent. The sampler moves
+        x_t with x0, under the same noise.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,11 @@ class PriorSettings:
 
     strength     in [0, 1]          size    short side in pixels, None = the prior's own choice
     granularity  what shares one z and one b; a prior may choose by it what its latent is
+    scheduler    of a diffusion prior, see `make_scheduler`
+    tiny         the tiny autoencoder that guidance decodes with: a folder, a hub id, or "none"
+    decoder      what images are decoded with: "vae" or "tiny"
+    lora         a file, a folder or a hub id, or None; it is added `lora_scale` times
+    noise_level  of an unCLIP prior's image embedding, in [0, 1000)
     """
 
     name: str
@@ -74,6 +90,12 @@ class PriorSettings:
     size: int | None
     mirror: bool
     granularity: str = "channel"
+    scheduler: str = "own"
+    tiny: str = "none"
+    decoder: str = "vae"
+    lora: str | None = None
+    lora_scale: float = 1.0
+    noise_level: int = 0
 
 
 def make_prior(settings: PriorSettings, device: str = "cpu", dtype: str = "float32") -> Prior:
@@ -94,6 +116,22 @@ def make_prior(settings: PriorSettings, device: str = "cpu", dtype: str = "float
 
             return LatentDiffusionPrior(EMBEDDED_FOLDER, settings, device, dtype)
         case name:
-            from gifcli.errors import UsageError
+            from gifcli.models import prior_checkpoint
 
-            raise UsageError(f"prior: expected classical or embedded; found {name!r}")
+            return _make_checkpoint_prior(prior_checkpoint(name), settings, device, dtype)
+
+
+def _make_checkpoint_prior(checkpoint: "Checkpoint", settings: PriorSettings, device: str, dtype: str) -> Prior:
+    match checkpoint.kind:
+        case "mae":
+            from gifcli.priors.mae import MaskedAutoencoderPrior
+
+            return MaskedAutoencoderPrior(checkpoint, settings, device, dtype)
+        case "unclip":
+            from gifcli.priors.diffusers.unclip import UnclipPrior
+
+            return UnclipPrior(checkpoint, settings, device, dtype)
+        case _:
+            from gifcli.priors.diffusers.prior import DiffusersPrior
+
+            return DiffusersPrior(checkpoint, settings, device, dtype)

