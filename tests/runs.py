@@ -16,6 +16,7 @@ TINY = {
     "guidance.steps": 1,
     "guidance.encoder_size": 64,
     "run.shard_seeds": 2,
+    "checks.safety.enabled": False,
 }
 """Settings under which twelve small images become thirty-six in a few seconds, over six shards a stage."""
 
@@ -51,6 +52,12 @@ def tree(root: Path) -> dict[str, str]:
         for name, path in sorted(paths.items())
         if name not in VOLATILE
     }
+
+
+def results(root: Path) -> dict[str, str]:
+    """The files that must not depend on how and where a run was done; the others show, or hash, its recipe."""
+    shown = ("recipe.yaml", "SHA256SUMS", "report/index.html", ".gifcli/export.json")
+    return {name: digest for name, digest in tree(root).items() if name not in shown}
 
 
 def stamps(folder: Path) -> dict[str, int]:

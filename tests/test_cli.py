@@ -35,7 +35,7 @@ def test_help_imports_no_torch_and_no_rich(arguments: list[str]) -> None:
 
 def test_every_command_shows_an_example(gif) -> None:
     commands = ["expand", "run", "extract", "optimize", "generate", "filter", "export", "status", "doctor"]
-    groups = [("recipes", "list"), ("recipes", "show"), ("recipes", "copy"), ("models", "list")]
+    groups = [("recipes", "list"), ("recipes", "show"), ("recipes", "copy"), ("models", "list"), ("models", "pull")]
     for command in [*((name,) for name in commands), *groups]:
         shown = gif(*command, "--help")
         assert shown.code == 0

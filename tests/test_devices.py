@@ -3,7 +3,7 @@ import os
 import pytest
 import torch
 
-from gifcli.devices import choose_device, set_thread_policy
+from gifcli.devices import choose_device, choose_devices, set_thread_policy
 from gifcli.errors import EnvironmentFault, UsageError
 
 
@@ -28,6 +28,14 @@ def test_what_is_no_device_is_refused(name: str) -> None:
 def test_a_device_that_is_not_there_is_named() -> None:
     with pytest.raises(EnvironmentFault, match="--device cuda:77"):
         choose_device("cuda:77", "auto")
+
+
+def test_several_devices_are_for_several_processes() -> None:
+    assert choose_devices("cpu", several=True) == choose_devices("cpu,cpu", several=True) == ("cpu",)
+    with pytest.raises(UsageError, match=r"--device cpu,cpu: several devices need a process each; add --engine local"):
+        choose_devices("cpu,cpu", several=False)
+    with pytest.raises(EnvironmentFault, match="--device cuda:78"):
+        choose_devices("cpu,cuda:78", several=True)
 
 
 def test_idle_threads_sleep_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ def test_every_example_is_tested() -> None:
         "ci-job.yml",
         "demo_photos.py",
         "expand_folder.py",
+        "ray-cluster.sh",
         "refresh.crontab",
     }
 
@@ -91,3 +92,13 @@ def test_the_demo_folder_is_the_same_every_time(tmp_path: Path) -> None:
     assert [path.read_bytes() for path in files[0]] == [path.read_bytes() for path in files[1]]
     assert len(files[0]) == 96
     assert len({path.parent for path in files[0]}) == 8
+
+
+@pytest.mark.slow
+def test_the_cluster_script_expands_on_a_cluster_of_one(home: Path) -> None:
+    small = "--num-cpus=1 --object-store-memory=100000000 --include-dashboard=false --disable-usage-stats"
+    flags = "--ratio 1x --prior classical --set guidance.steps=0"
+    done = bash(f"sh '{EXAMPLES}/ray-cluster.sh' photos out", home, RAY_OPTIONS=small, GIF_OPTIONS=flags, PORT="6399")
+    assert done.returncode in (0, 4), done.stderr
+    assert "9 originals + " in done.stdout
+    assert (home / "out" / "manifest.parquet").is_file()

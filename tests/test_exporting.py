@@ -97,7 +97,7 @@ def test_the_metadata_names_every_file_of_the_split(reference: Path) -> None:
     assert all((reference / "train" / line["file_name"]).is_file() for line in lines)
 
 
-@pytest.mark.parametrize("name", ["report/index.html", "report/cat.jpg", "README.md", "manifest.parquet"])
+@pytest.mark.parametrize("name", ["report/index.html", "README.md", "manifest.parquet", "SHA256SUMS"])
 def test_what_belongs_to_the_export_is_made_again_when_it_is_redone(
     finished: Path, reference: Path, photos: Path, name: str
 ) -> None:

@@ -49,6 +49,7 @@ def test_every_setting_belongs_to_one_stage_or_to_none_for_a_reason() -> None:
         "input.limit",
         "input.max_failures",
         "input.classes",
+        "input.labels",
     }
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from gifcli.records import Seed
+from gifcli.transfer import land, upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +55,15 @@ def seed_batch(seeds: list[Seed], classes: dict[str, str], device: str) -> SeedB
         labels=torch.tensor([order.get(seed.label, -1) for seed in seeds], device=device),
         names=[classes.get(seed.label, seed.label) for seed in seeds],
         pixels=pixels_to_tensor(np.stack([seed.pixels for seed in seeds]), device),
-        features=torch.from_numpy(np.stack([seed.feature for seed in seeds])).to(device),
+        features=upload(np.stack([seed.feature for seed in seeds]), device),
     )
 
 
 def pixels_to_tensor(pixels: np.ndarray, device: str = "cpu") -> Tensor:
     """(b h w 3) uint8 -> (b 3 h w) float32 in [-1, 1]."""
-    return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return upload(pixels, device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def tensor_to_pixels(images: Tensor) -> np.ndarray:
     """(b 3 h w) in [-1, 1], clipped -> (b h w 3) uint8."""
-    levels = ((images.detach().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return land(images).pixels()

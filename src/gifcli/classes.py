@@ -3,9 +3,11 @@
 import re
 import unicodedata
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -23,8 +25,10 @@ class Names:
     warnings: list[str]
 
 
-def read_names(root: Path, labels: list[str], file: Path | None = None) -> Names:
-    """Names each label by `file`, by `classes.yaml` in the root, or by its folder.
+def read_names(
+    root: Path, labels: list[str], file: Path | None = None, told: Mapping[str, str] = MappingProxyType({})
+) -> Names:
+    """Names each label by `file`, by `classes.yaml` in the root, by what the source tells, or by its folder.
 
     Raises:
         InputError: the file cannot be read, or is no mapping of folder names to readable names.
@@ -33,7 +37,7 @@ def read_names(root: Path, labels: list[str], file: Path | None = None) -> Names
     default = root / FILE
     path = file or (default if default.is_file() else None)
     given = _load(path) if path else {}
-    names = {label: given.get(label) or readable(label) for label in labels}
+    names = {label: given.get(label) or told.get(label) or readable(label) for label in labels}
     return Names(names, [_unknown(path, label, labels) for label in given if label not in names])
 
 

@@ -40,7 +40,12 @@ SETTINGS: dict[str, Setting] = {
     "limit": ("input.limit", int, "Take at most so many images of each class."),
     "holdout": ("input.holdout", str, "Share of the images set aside before anything sees them, such as 20%."),
     "max-failures": ("input.max_failures", str, "Share of unreadable files that is still fine, such as 5%."),
-    "prior": ("prior.name", str, "Generative model: auto, classical or embedded."),
+    "prior": (
+        "prior.name",
+        str,
+        "Generative model: auto, classical, embedded, or a checkpoint's folder, hub id or short name.",
+    ),
+    "lora": ("prior.lora", str, "LoRA added to the prior: file, folder or hub id."),
     "prompt": ("prior.prompt", str, "Template with {label}, {domain}, {adjective}, for priors that read text."),
     "strength": ("prior.strength", float, "How far from the seed, 0 to 1."),
     "steps": ("prior.steps", int, "Denoising steps."),
@@ -48,20 +53,24 @@ SETTINGS: dict[str, Setting] = {
     "encoder": (
         "encoder.name",
         str,
-        "What guides and checks look through: embedded, or open_clip's ARCH:TAG or ARCH:FILE.",
+        "What guides and checks look through: auto, embedded, open_clip's ARCH:TAG or ARCH:FILE, or an unCLIP checkpoint.",
     ),
     "image-format": ("image.format", str, "jpg, png or webp."),
     "quality": ("image.quality", int, "Of jpg and webp, 1 to 100."),
     "size": ("image.size", int, "Short side of generated images in pixels."),
-    "to": ("export.to", str, "Format of the dataset: imagefolder."),
+    "to": ("export.to", str, "Format of the dataset: imagefolder, webdataset or parquet."),
+    "license": ("export.licence", str, "Terms of the source images as you state them, such as cc-by-4.0."),
     "device": ("run.device", str, "auto, cpu or cuda:0; with --engine local also several: cuda:0,cuda:1."),
     "batch-size": ("run.batch_size", str, "Images sampled together, or auto."),
-    "engine": ("run.engine", str, "inline (this process) or local (one process a worker)."),
+    "engine": ("run.engine", str, "inline (this process), local (one process a worker) or ray (a cluster)."),
+    "ray-address": ("run.ray_address", str, "Of a Ray cluster, for --engine ray; without it, one on this machine."),
     "workers": ("run.workers", str, "Shards done side by side, or auto."),
     "offline": ("run.offline", bool, "Open no network connection."),
 }
 
-Source = Annotated[Path, typer.Argument(metavar="SOURCE", help="Folder with one subfolder of images for each class.")]
+Source = Annotated[
+    Path, typer.Argument(metavar="SOURCE", help="Folder with one subfolder of images for each class; or tars, Parquet.")
+]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder, as made by gif expand or gif extract.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Run folder; default <source>-<ratio>.")]
 RecipeName = Annotated[
@@ -217,13 +226,122 @@ def _stage_command(stage: str, text: str, example: str) -> None:
 
 
 _stage_command("optimize", "Stage 2: guided perturbations of each seed's latent.", "gif optimize photos-5x")
-_stage_command("generate", "Stage 3: sample the images that are owed.", "gif generate photos-5x --batch-size 8")
-_stage_command(
-    "filter",
-    "Stage 4: check every image; keep it, or say why not.",
-    "gif filter photos-5x --set checks.label.quantile=0.1",
+
+
+@app.command(epilog="Example: gif generate photos-5x --batch-size 8")
+@settings
+def generate(
+    folder: RunFolder,
+    overrides: dict[str, Any],
+    like: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Make this one sample of the manifest again, into a file.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="With --like: the file; default KEY.jpg here.")
+    ] = None,
+    redo: Redo = False,
+    wait_lock: WaitLock = 0.0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Stage 3: sample the images that are owed."""
+    _say(as_json, quiet, verbose)
+    if like is not None:
+        from gifcli import replica
+
+        made = replica.replicate(folder, like, output, overrides)
+        _console.result(made.to_lines(), made.to_data())
+        replica.assert_like(made)
+        return
+    if output is not None:
+        raise UsageError("-o: expected only with --like KEY; gif generate writes into the run folder")
+    from gifcli import session
+
+    access = session.Access(_options("resume", "generate" if redo else None, False), wait_lock, _console)
+    _print_summary(session.run_stage("generate", folder, overrides, access))
+
+
+@app.command("filter", epilog="Example: gif filter photos-5x --set checks.label.quantile=0.1 --dry-run")
+@settings
+def filter_(
+    folder: RunFolder,
+    overrides: dict[str, Any],
+    redo: Redo = False,
+    wait_lock: WaitLock = 0.0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say how many images each threshold would drop; touch nothing.")
+    ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Stage 4: check every image; keep it, or say why not."""
+    from gifcli import session
+
+    _say(as_json, quiet, verbose)
+    if dry_run:
+        from gifcli.sifting import rehearse_filter
+
+        forecast = rehearse_filter(folder, overrides, _console)
+        _console.result(forecast.to_lines(), forecast.to_data())
+        return
+    access = session.Access(_options("resume", "filter" if redo else None, False), wait_lock, _console)
+    _print_summary(session.run_stage("filter", folder, overrides, access))
+
+
+@app.command(epilog="Example: gif export photos-5x --to parquet -o s3://bucket/photos-5x")
+@settings
+def export(
+    folder: RunFolder,
+    overrides: dict[str, Any],
+    output: Annotated[
+        str | None, typer.Option("-o", "--output", help="Write to this folder or URL instead of the run folder.")
+    ] = None,
+    redo: Redo = False,
+    wait_lock: WaitLock = 0.0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Stage 5: write the dataset, manifest, card and report."""
+    from gifcli import session
+
+    _say(as_json, quiet, verbose)
+    access = session.Access(_options("resume", "export" if redo else None, False), wait_lock, _console)
+    if output is None:
+        _print_summary(session.run_stage("export", folder, overrides, access))
+    else:
+        _print_summary(session.export_to(output, folder, overrides, access))
+
+
+@app.command(
+    epilog="Example: gif adapt photos/ -o lora/ --prior sd-1.5 && gif expand photos/ --prior sd-1.5 --lora lora/"
 )
-_stage_command("export", "Stage 5: write the dataset, manifest, card and report.", "gif export photos-5x")
+@settings
+def adapt(
+    source: Source,
+    overrides: dict[str, Any],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for what is learned; goes to --lora.")],
+    recipe: RecipeName = None,
+    train_steps: Annotated[int, typer.Option(min=1, help="Updates.")] = 500,
+    rank: Annotated[int, typer.Option(min=1, help="Of the LoRA.")] = 16,
+    train_batch: Annotated[int, typer.Option(min=1, help="Images an update.")] = 8,
+    learning_rate: Annotated[float | None, typer.Option(help="Default: 1e-4, or 3e-5 for the embedded prior.")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Teach a prior the images of a folder, for domains it does not know; killed, the same command goes on."""
+    from gifcli import adapt as adaption
+    from gifcli.session import go_offline, make_recipe
+
+    _say(as_json, quiet, verbose)
+    made = make_recipe(recipe, overrides)
+    go_offline(made)
+    wanted = adaption.AdaptSettings(train_steps, rank, train_batch, learning_rate)
+    done = adaption.adapt(source, output, made, wanted, _console)
+    _console.result(done.to_lines(), done.to_data())
 
 
 @app.command(epilog="Example: gif status photos-5x --json")
@@ -234,6 +352,76 @@ def status(folder: RunFolder, as_json: Json = False) -> None:
     _say(as_json)
     state = run_status(folder)
     _console.result(state.to_lines(), state.to_data())
+
+
+@app.command(epilog="Example: gif verify photos-5x")
+def verify(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Run folder, or a dataset exported elsewhere.")],
+    as_json: Json = False,
+) -> None:
+    """Hash everything again and compare it with what was written; exit 5 on any difference."""
+    from gifcli import verify as verifying
+
+    _say(as_json)
+    found = verifying.verify(dataset)
+    _console.result(found.to_lines(), found.to_data())
+    verifying.assert_whole(found)
+
+
+@app.command("eval", epilog="Example: gif eval photos-5x --learner cnn --fail-under gain=1.0")
+def evaluate(
+    folder: RunFolder,
+    test: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Test images; default: what --holdout set aside.")
+    ] = None,
+    learner: Annotated[str, typer.Option(help="probe (seconds), cnn (minutes) or timm:NAME.")] = "probe",
+    corruptions: Annotated[bool, typer.Option("--corruptions", help="Test on corrupted images too.")] = False,
+    fail_under: Annotated[
+        str | None, typer.Option(metavar="gain=POINTS", help="Exit 5 unless that much is gained, with 90% confidence.")
+    ] = None,
+    iterate: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=20, help="First spend the budget anew, in N rounds, where it is needed."),
+    ] = None,
+    rngs: Annotated[
+        int | None, typer.Option(help="Random numbers each arm is trained with; default 5, networks 3.")
+    ] = None,
+    train_steps: Annotated[
+        int | None, typer.Option(help="Optimiser steps of every arm; default 200, networks 400.")
+    ] = None,
+    wait_lock: WaitLock = 0.0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure on images set aside whether the generated ones help, and say how to train on them."""
+    from gifcli import evaluate as evaluating
+    from gifcli.session import Access
+
+    _say(as_json, quiet, verbose)
+    points = evaluating.parse_threshold(fail_under) if fail_under is not None else None
+    settings = evaluating.EvaluationSettings(learner, test, corruptions, rngs, train_steps)
+    access = Access(wait_lock=wait_lock, reporter=_console)
+    found = evaluating.evaluate_run(folder, settings, access, iterate)
+    _console.result(found.to_lines(), found.to_data())
+    if points is not None:
+        evaluating.require_gain(found, points)
+
+
+@app.command(epilog="Example: gif report photos-5x -o photos-5x.html")
+def report(
+    folder: RunFolder,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write the page here; default RUN/report/index.html.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make the report of a run anew: one page with pictures and figures."""
+    from gifcli.reporting import remake
+
+    _say(as_json)
+    path = remake(folder, output)
+    _console.result([str(path)], {"report": str(path)})
 
 
 @app.command(epilog="Example: gif doctor")
@@ -290,6 +478,19 @@ def models_list(as_json: Json = False) -> None:
     _say(as_json)
     rows = models_present()
     _console.result([f"{row['kind']:8} {row['name']:12} {row['revision']:14} {row['licence']}" for row in rows], rows)
+
+
+@models_app.command("pull", epilog="Example: gif models pull sd-turbo")
+def models_pull(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Hub ids (OWNER/NAME) or short names.")],
+    as_json: Json = False,
+) -> None:
+    """Download models into the local cache: configuration and safetensors weights, nothing that could run code."""
+    from gifcli.models.hub import pull_all
+
+    _say(as_json)
+    rows = pull_all(names, _console.say)
+    _console.result([f"{name}: {path}" for name, path in rows.items()], rows)
 
 
 def main() -> None:

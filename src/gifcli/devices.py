@@ -25,6 +25,37 @@ def set_thread_policy() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 
+def helper_threads(device: str) -> int:
+    """Threads that decode and encode image files beside a worker: on a GPU its share of the cores, up to eight."""
+    if not device.startswith("cuda"):
+        return 2
+    import torch
+
+    return max(2, min(8, cores() // max(1, torch.cuda.device_count())))
+
+
+def cores() -> int:
+    """The CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def choose_devices(wanted: str, *, several: bool) -> tuple[str, ...]:
+    """The names of the devices that are meant; with `several`, `auto` means all GPUs.
+
+    Raises:
+        UsageError: not a device name, or several where one is expected.
+        EnvironmentFault: one of them is not on this machine.
+    """
+    import torch
+
+    if wanted == "auto" and several and torch.cuda.device_count() > 1:
+        return tuple(f"cuda:{i}" for i in range(torch.cuda.device_count()))
+    names = wanted.split(",")
+    if len(names) > 1 and not several:
+        raise UsageError(f"--device {wanted}: several devices need a process each; add --engine local")
+    return tuple(dict.fromkeys(choose_device(name, "float32").name for name in names))
+
+
 def choose_device(wanted: str, dtype: str) -> Device:
     """Resolves `auto`: the first GPU if there is one, else the CPU; bf16 only where the hardware is fast at it.
 

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from gifcli import __version__
+from gifcli import __version__, safety
 from gifcli.devices import choose_device
 from gifcli.errors import ModelMissingError
 from gifcli.models import choose_prior, encoder_card, priors, revision
@@ -75,10 +75,12 @@ def diagnose() -> Diagnosis:
 
 
 def models_present() -> list[dict[str, str]]:
-    """The priors and encoders that are ready on this machine."""
+    """The priors and encoders that are ready on this machine, and the model of the safety check."""
     rows = [
         {"kind": "prior", "name": card.name, "revision": card.revision, "licence": card.licence} for card in priors()
     ]
+    if file := safety.model_file():
+        rows.append({"kind": "safety", "name": "open_nsfw", "revision": revision([file]), "licence": safety.LICENCE})
     try:
         card = encoder_card("embedded")
     except ModelMissingError:

@@ -18,6 +18,8 @@ Array = NDArray[Any]
 TEXT_TAU = 100.0
 MIRROR_MINIMUM, MIRROR_MARGIN = 8, 0.02
 SHOWN = 3
+BY_CLASS = ("sharpness",)
+"""Measures whose percentiles are kept for each class as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def _induce(seeds: Evidence, kind: str, max_clusters: int) -> Rules:
             accuracy["mirrored"] = _round(_hits(m, labels[judged]).mean())
     p = _own_probability(similarity[chosen], labels, TEXT_TAU if chosen == "text" else tau)
     measured = {"drift": 1 - own[judged], "label_prob": p[judged | (chosen == "text")], "nearest": _nearest(features)}
-    measured |= seeds.measures
+    measured |= {**seeds.measures, **_by_class(seeds)}
     return Rules(
         classes=seeds.classes,
         prototypes=clusters.prototypes.astype(np.float32),
@@ -184,6 +186,13 @@ def _nearest(features: Array, block: int = 1024) -> Array:
         similarity[rows, start + rows] = -np.inf
         nearest[start : start + block] = similarity.max(1)
     return nearest
+
+
+def _by_class(seeds: Evidence) -> dict[str, Array]:
+    """The measures in BY_CLASS of the seeds of each class, as "sharpness/0", ..."""
+    classes = np.unique(seeds.labels).tolist()
+    names = [name for name in BY_CLASS if name in seeds.measures]
+    return {f"{name}/{c}": np.asarray(seeds.measures[name])[seeds.labels == c] for name in names for c in classes}
 
 
 def _summary(seeds: Evidence, clusters: Clusters, own: Array, hits: Array) -> dict[str, dict[str, Any]]:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from gifcli import packing
+from gifcli.records import Array, Seed
 from gifcli.rules import Rules, dump
 from gifcli.run import RULES, Run, with_mirror
 from gifcli.shards import ShardId, digest, write_atomic
@@ -53,8 +54,17 @@ def _induce(run: Run) -> Rules:
         text=_text_features(run),
         max_clusters=run.recipe.classifier.max_clusters,
         mirrored=np.stack([seed.mirrored for seed in seeds]),
-        measures={name: np.array([seed.measures[name] for seed in seeds]) for name in seeds[0].measures},
+        measures=_measures(seeds),
     )
+
+
+def _measures(seeds: list[Seed]) -> dict[str, Array]:
+    """What was measured of each seed by itself, and how many bits its hash is apart from the nearest other one."""
+    from gifcli.checks.neighbours import nearest_bits
+
+    names = [name for name in seeds[0].measures if all(name in seed.measures for seed in seeds)]
+    own = {name: np.array([seed.measures[name] for seed in seeds]) for name in names}
+    return own | {"nearest_bits": nearest_bits(np.array([seed.phash for seed in seeds], np.uint64))}
 
 
 def _text_features(run: Run) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from gifcli.errors import InputError
 from gifcli.folders import Found, Tree, printable
 from gifcli.records import Failure
+from gifcli.tables import Table
 
 SPLITS = frozenset(["train", "val", "valid", "validation", "dev", "test"])
 EXPECTED = "expected SOURCE/<class>/*.jpg, SOURCE/train/<class>/*.jpg, or images of one class right in SOURCE"
@@ -19,13 +20,17 @@ class Layout:
 
     splits      top-level folder -> split; empty where all is train
     flat_label  the one class of a folder without class folders, else None
+    table       labels that stand in a file, which then decides alone
     """
 
     splits: dict[str, str]
     flat_label: str | None
+    table: Table | None = None
 
     def place(self, path: str) -> tuple[str, str] | None:
-        """(split, label) of an image's relative path; None where no class folder holds it."""
+        """(split, label) of an image's relative path; None where no class folder holds it, or no table lists it."""
+        if self.table is not None:
+            return self.table.places.get(path)
         *folders, _ = path.split("/")
         if self.flat_label is not None:
             return "train", self.flat_label
@@ -35,6 +40,8 @@ class Layout:
 
     def labels(self, tree: Tree) -> list[str]:
         """The classes of train, in label order."""
+        if self.table is not None:
+            return self.table.classes
         if self.flat_label is not None:
             return [self.flat_label]
         parts = [folder.split("/") for folder in tree.folders]
@@ -43,8 +50,10 @@ class Layout:
         return sorted(p[0] for p in parts if len(p) == 1)
 
 
-def find_layout(root: Path, tree: Tree) -> Layout:
+def find_layout(root: Path, tree: Tree, table: Table | None = None) -> Layout:
     """Top-level folders are splits if all of them are named so and one is train; without any the root is a class."""
+    if table is not None:
+        return Layout({}, None, table)
     top = _top(tree)
     if not top:
         name = Path(os.path.abspath(root)).name  # noqa: PTH100 - resolve() would take the name of a link's target
@@ -77,6 +86,9 @@ def check_classes(root: Path, tree: Tree, labels: list[str], used: set[str], fai
 
 def doubts(tree: Tree, layout: Layout) -> Iterator[str]:
     """Warns of split folders taken as classes, and of skipped files."""
+    if layout.table is not None:
+        yield from layout.table.warnings
+        return
     named = sorted(folder for folder in _top(tree) if folder.lower() in SPLITS)
     if named and not layout.splits:
         yield f"taken as classes, not as splits, as not all folders are splits with a train: {some(named)}"

@@ -34,6 +34,10 @@ class NoiseSource:
     rng: int
     slots: Sequence[Slot]
 
+    def generators(self, purpose: str) -> list[torch.Generator]:
+        """Each slot's own generator, for samplers that draw several times."""
+        return [generator(self.rng, slot, purpose) for slot in self.slots]
+
     def normal(self, purpose: str, shape: Sequence[int]) -> Tensor:
         """(b *shape) float32 from N(0, 1), on the CPU."""
         return torch.stack([torch.randn(*shape, generator=generator(self.rng, s, purpose)) for s in self.slots])

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from gifcli.records import Array, Noise, Sample, Seed
-from gifcli.shards import to_json
+from gifcli.seals import to_json
 
 Member = tuple[str, bytes]
 
@@ -93,6 +93,20 @@ def pack_columns(columns: dict[str, Array]) -> list[Member]:
 def unpack_columns(members: Iterable[Member]) -> dict[str, Array]:
     """Inverse of `pack_columns`."""
     return {name.removesuffix(".npy"): _from_npy(content) for name, content in members}
+
+
+FEATURES = "features.f16"
+"""The member that holds the features of a shard's samples; measures are read without it."""
+
+
+def pack_features(features: Array) -> Member:
+    """Features (n d) -> a member, in half precision."""
+    return FEATURES, _to_npy(features.astype(np.float16))
+
+
+def unpack_features(members: Iterable[Member]) -> Array | None:
+    """Inverse of `pack_features`, (n d) float32; None where the shard has none."""
+    return next((_from_npy(content).astype(np.float32) for _, content in members), None)
 
 
 def _grouped(members: Iterable[Member]) -> Iterator[tuple[str, dict[str, bytes]]]:

@@ -1,22 +1,21 @@
 """The stages of a run, each over the shards it still owes. What is owed is read from disk, so a kill costs one shard."""
 
-import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gifcli import owed
-from gifcli.engines import Engine, Job, make_engine
+from gifcli import owed, survey
+from gifcli.checklist import is_measured, to_measure
+from gifcli.engines import Engine, EngineSettings, Job, make_engine
 from gifcli.errors import InputError, UsageError
 from gifcli.induction import ensure_rules
-from gifcli.judging import judge, judged_shards
+from gifcli.judging import judge, judged_shards, sources
 from gifcli.models import prior_card
 from gifcli.owed import judging_order
 from gifcli.run import CHECKED, PLAN, RULES, Run
 from gifcli.shards import ShardId
 
-GPU_BATCH = 32
 MAX_AUTO_WORKERS = 8
 """Shards done side by side on a CPU unless stated: each takes up to a gigabyte."""
 SHOWN_SIZES = 3
@@ -56,7 +55,7 @@ def extract(run: Run) -> Done:
         raise InputError(f"{run.source}: none of its images could be read{first}; see failures.jsonl")
     ensure_rules(run)
     _plan_slots(run)
-    return done
+    return replace(done, seconds=done.seconds + _survey(run))
 
 
 def optimize(run: Run) -> Done:
@@ -79,18 +78,13 @@ def generate(run: Run) -> Done:
 def filter_samples(run: Run) -> Done:
     """Images -> verdicts: measures the shards that are not measured yet, then judges all of them."""
     need_rules(run)
-    measured = run.store.done("filter")
-    samples = run.store.done("generate")
-    jobs = [Job(shard) for shard in sorted(samples, key=judging_order) if shard not in measured]
-    done = _run_shards(run, "filter", jobs, sum(len(samples[job.shard]["slots"]) for job in jobs))
-    judged = judge(run, sorted(samples, key=judging_order))
-    return replace(done, judged=judged)
+    return _filter(run, sorted(run.store.done("generate"), key=judging_order))
 
 
 def expand(run: Run) -> list[Done]:
     """All that is owed, attempt after attempt, until every slot is filled or given up."""
     done = [extract(run)]
-    judge(run, judged_shards(run.store))  # under the thresholds of now, before anything is said to be owed
+    _filter(run, judged_shards(run.store))  # under the thresholds of now, before anything is said to be owed
     while True:
         steps = [optimize(run), generate(run), filter_samples(run)]
         done += steps
@@ -121,6 +115,40 @@ def need_rules(run: Run) -> None:
         )
 
 
+def _filter(run: Run, shards: Sequence[ShardId]) -> Done:
+    """Measures those of the given sample shards that lack something a check wants now, then judges them all."""
+    samples = run.store.done("generate")
+    shards = [shard for shard in shards if shard in samples]  # one that was lost is made again
+    wanted = to_measure(run.recipe)
+    there = {shard for shard, mark in run.store.done("filter").items() if is_measured(mark, wanted)}
+    jobs = [Job(shard) for shard in shards if shard not in there]
+    done = _run_shards(run, "filter", jobs, sum(len(samples[job.shard]["slots"]) for job in jobs))
+    seconds = done.seconds + _survey(run)
+    return replace(done, seconds=seconds, judged=judge(run, shards))
+
+
+def _survey(run: Run) -> float:
+    """Looks at source images as far as a check that is on wants to know of them; warns of what it finds -> seconds."""
+    jobs = survey.survey_jobs(run)
+    if not jobs:
+        return 0.0
+    run.store.save(survey.CHUNKS, survey.chunks(run))
+    done = _run_shards(run, survey.STAGE, jobs, sum(len(job.items) for job in jobs))
+    found = sources(run)
+    if found.flagged:
+        first, score = next(iter(found.flagged.items()))
+        run.reporter.warn(
+            f"source images that look unsafe: {len(found.flagged)}, such as {first} (score {score:.2f}); they stay in the dataset"
+        )
+    if found.leaking:
+        first, other = next(iter(found.leaking.items()))
+        run.reporter.warn(
+            f"training images that are shown again for validation or test: {len(found.leaking)}, such as {first} ({other}); "
+            "samples like those are rejected as leaks"
+        )
+    return done.seconds
+
+
 def _plan_slots(run: Run) -> None:
     """Brings the plan up to what the goal asks for now."""
     if run.plan.add_slots(run.targets()):
@@ -148,7 +176,8 @@ def _run_shards(run: Run, stage: str, jobs: Sequence[Job], images: int) -> Done:
     """Runs jobs on the engine and commits what comes back, shard by shard."""
     if not jobs:
         return Done(stage)
-    run.save_settings(stage)
+    if stage != survey.STAGE:
+        run.save_settings(stage)
     _load(run)
     start = time.perf_counter()
     run.reporter.start(stage, images)
@@ -165,10 +194,10 @@ def _commit_all(run: Run, stage: str, jobs: Sequence[Job]) -> None:
     from gifcli.tasks import StageTask
 
     classes = run.scan.classes if stage == "extract" else _rule_classes(run)
-    engine, device = _engine(run)
-    batch_size = _batch_size(run, device)
-    task = StageTask(stage, run.root, run.source, run.recipe, classes, batch_size)
-    fingerprint = run.fingerprint(stage)
+    engine = _engine(run)
+    batch_size = _batch_size(run, engine.device)
+    task = StageTask(stage, run.root.resolve(), run.source.resolve(), run.recipe, classes, batch_size)
+    fingerprint = run.fingerprint("extract" if stage == survey.STAGE else stage)
     for result in engine.run(task, jobs):
         run.store.write(stage, result.shard, result.members, {**result.mark, "fingerprint": fingerprint})
         run.reporter.advance(result.images)
@@ -179,32 +208,34 @@ def _load(run: Run) -> None:
     if run.recipe.run.engine == "inline":
         from gifcli.tasks import load_models
 
-        load_models(run.recipe, _engine(run)[1])
+        load_models(run.recipe, _engine(run).device)
 
 
-def _engine(run: Run) -> tuple[Engine, str]:
-    from gifcli.devices import choose_device
-
-    device = choose_device(run.recipe.run.device, run.recipe.run.dtype).name
+def _engine(run: Run) -> Engine:
     if run.engine is None:
-        run.engine = _make_engine(run, device)
-    return run.engine, device
+        run.engine = _make_engine(run)
+    return run.engine
 
 
-def _make_engine(run: Run, device: str) -> Engine:
-    wanted = run.recipe.run.device
-    devices = [device] if wanted == "auto" else wanted.split(",")
-    workers = run.recipe.run.workers
-    cores = min(len(os.sched_getaffinity(0)), MAX_AUTO_WORKERS)
-    count = (cores if device == "cpu" else len(devices)) if workers == "auto" else int(workers)
-    return make_engine(run.recipe.run.engine, devices, count)
+def _make_engine(run: Run) -> Engine:
+    wanted = run.recipe.run
+    devices: tuple[str, ...] = (wanted.device,)
+    count = 0
+    if wanted.engine != "ray":  # whose machines are others
+        from gifcli.devices import choose_devices, cores
+
+        devices = choose_devices(wanted.device, several=wanted.engine == "local")
+        count = min(cores(), MAX_AUTO_WORKERS) if devices == ("cpu",) else len(devices)
+    count = count if wanted.workers == "auto" else int(wanted.workers)
+    tell = run.reporter.warn
+    return make_engine(EngineSettings(wanted.engine, devices, count, wanted.timeout, wanted.ray_address, tell))
 
 
 def _batch_size(run: Run, device: str) -> int:
-    """`auto` is a constant on a CPU, so that the same run gives the same bytes."""
+    """`auto` is a constant on a CPU, so that the same run gives the same bytes; on a GPU 0: as many as fit."""
     if run.recipe.run.batch_size != "auto":
         return int(run.recipe.run.batch_size)
-    return prior_card(run.recipe.prior.name).batch_size if device == "cpu" else GPU_BATCH
+    return prior_card(run.recipe.prior.name).batch_size if device == "cpu" else 0
 
 
 def _rule_classes(run: Run) -> dict[str, str]:

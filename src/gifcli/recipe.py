@@ -10,7 +10,8 @@ import yaml
 from pydantic import ValidationError
 
 from gifcli.errors import RecipeError
-from gifcli.schema import Recipe, Section
+from gifcli.schema import Recipe
+from gifcli.section import Section
 
 __all__ = ["Recipe", "dump_recipe", "flatten", "load_recipe", "parse_assignments", "read_recipe"]
 

@@ -15,6 +15,7 @@ from gifcli.run import HOLDOUT, PLAN, Options, Reporter, _limited, open_run, pre
 from gifcli.session import Silent
 from gifcli.shards import ShardStore
 from gifcli.source import scan
+from gifcli.unpacking import unpacked_for_now
 
 IMAGES = 6
 SIBLINGS = 3
@@ -69,7 +70,13 @@ def rehearse(source: Path, root: Path, recipe: Recipe, reporter: Reporter) -> Fo
         GifError: as the run itself would.
     """
     prepare_output(root, source, Options())
-    found = scan(source, classes_file=Path(recipe.input.classes) if recipe.input.classes else None)
+    with unpacked_for_now(source) as folder:
+        return _rehearse(folder, root, recipe, reporter)
+
+
+def _rehearse(source: Path, root: Path, recipe: Recipe, reporter: Reporter) -> Forecast:
+    classes, labels = (Path(path) if path else None for path in (recipe.input.classes, recipe.input.labels))
+    found = scan(source, classes_file=classes, labels_file=labels)
     for warning in found.warnings:
         reporter.warn(warning)
     store = ShardStore(root)
@@ -130,7 +137,10 @@ def _measure(
         run = open_run(store, few, small, Options(), Silent())
         pipeline.extract(run)  # loads the models, which counts for nothing in a long run
         store.clear("extract")
+        store.clear("survey")
         done = [stage(run) for stage in stages]
+        if run.engine is not None:
+            run.engine.close()
         progress = owed.read_progress(store)
     speeds = {step.stage: step.seconds / max(step.images, 1) for step in done}
     verdicts = [reason for slot in progress.verdicts.values() for reason in slot.values()]

@@ -36,7 +36,8 @@ class Rules:
                 class) and "mirrored" (prototype, of the mirrored seeds); what could not be measured is absent
     quantiles   name -> (101,) percentiles 0..100 over the seeds of what the checks measure, leave-one-out: "label_prob"
                 (of the true class, under the chosen classifier), "drift" (see `drift`), "nearest" (similarity to the
-                nearest other seed), and the seeds' own measures by name; what could not be measured is absent
+                nearest other seed), and the seeds' own measures by name, sharpness by class too ("sharpness/0"); what could
+                not be measured is absent
     mirror_safe whether mirrored seeds keep their class as well as the seeds themselves do
     summary     per label: count, accuracy, clusters, spread along the leading directions, typical and unusual seeds
     notes       what the user should know before trusting the guide, one sentence each

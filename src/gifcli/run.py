@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from gifcli import holdout, settings
+from gifcli import holdout, models, settings
+from gifcli.budget import spent
 from gifcli.engines import Engine
 from gifcli.errors import InputError, UsageError
 from gifcli.formats.ledger import FileLedger
@@ -14,8 +15,10 @@ from gifcli.owed import VERDICTS
 from gifcli.plan import Plan, targets
 from gifcli.recipe import Recipe, dump_recipe, flatten, read_recipe
 from gifcli.records import Source
+from gifcli.seals import seal_text
 from gifcli.shards import STATE, ShardStore, write_atomic
 from gifcli.source import Scan, refuse_overlap, scan
+from gifcli.unpacking import unpack
 
 SHARD_SLOTS = 512
 """Samples in a shard, about, at most: what a worker holds in memory at a time."""
@@ -28,6 +31,9 @@ CACHE = "cache.json"
 HOLDOUT = "holdout.json"
 CHECKED = "checked.json"
 ORIGIN = "run.json"
+UNPACKED = "source"
+RECIPE = "recipe.yaml"
+MANIFEST = "manifest.parquet"
 
 
 class Reporter(Protocol):
@@ -69,6 +75,7 @@ class Run:
 
     recipe    resolved: no `auto` is left in what stages use, but prior.mirror until the rules are induced
     scan      the source as it is now, with its holdout split off
+    budget    while `gif eval --iterate` tries another way to spend the goal: how many samples each seed is to have
     engine    kept from stage to stage, with the models that its processes have loaded
     """
 
@@ -80,6 +87,7 @@ class Run:
     reporter: Reporter
     stages: dict[str, dict[str, Any]] = field(default_factory=dict)
     engine: Engine | None = None
+    budget: dict[str, int] | None = None
 
     @property
     def root(self) -> Path:
@@ -101,7 +109,8 @@ class Run:
 
     def targets(self) -> dict[str, int]:
         """How many samples each of those seeds is to have."""
-        return targets(self.seeds(), self.recipe)
+        goal = targets(self.seeds(), self.recipe)
+        return spent(self.store, goal) if self.budget is None else {key: self.budget.get(key, 0) for key in goal}
 
     def fingerprint(self, stage: str) -> str:
         """The hash of all that decides this stage's results."""
@@ -118,10 +127,16 @@ class Run:
         """Takes a recipe in which more is resolved, and writes it out."""
         self.recipe = recipe
         self.stages = settings.stage_settings(recipe)
-        data = f"# The recipe of this run, every setting written out.\n{dump_recipe(recipe, 'run')}".encode()
-        path = self.root / "recipe.yaml"
+        data = recipe_bytes(recipe)
+        path = self.root / RECIPE
         if not path.is_file() or path.read_bytes() != data:
             write_atomic(path, data)
+
+
+def recipe_bytes(recipe: Recipe) -> bytes:
+    """The file that says how a run was made, with a seal that `gif verify` looks at."""
+    text = f"# The recipe of this run, every setting written out.\n{dump_recipe(recipe, 'run')}"
+    return seal_text(text)
 
 
 def prepare_output(root: Path, source: Path, options: Options) -> None:
@@ -148,7 +163,9 @@ def open_run(store: ShardStore, source: Path, recipe: Recipe, options: Options, 
         UsageError: a setting differs from the one that finished shards were made with.
         InputError: the source cannot be used.
     """
-    found = scan(source, classes_file=_classes_file(recipe), known=store.load(CACHE) or {})
+    folder = unpack(source, store.state / UNPACKED)
+    known = store.load(CACHE) or {}
+    found = scan(folder, classes_file=_file(recipe.input.classes), labels_file=_file(recipe.input.labels), known=known)
     if options.if_exists == "overwrite":
         _empty(store)
     if options.redo == "extract":
@@ -161,14 +178,28 @@ def open_run(store: ShardStore, source: Path, recipe: Recipe, options: Options, 
         store.load(PLAN) if store.done("extract") else None
     )  # a plan that nothing follows yet is void
     found = _set_aside(store, found, plan, recipe.input.holdout)
+    _announce(recipe, stored, reporter)
     resolved = _with_dtype(settings.resolve(recipe, stored), stored)
-    run = Run(store, source, _with_rules(store, resolved), found, plan, reporter)
+    run = Run(store, folder, _with_rules(store, resolved), found, plan, reporter)
     run.stages = settings.stage_settings(run.recipe)
     _redo(run, stored, options)
     _plan_sources(run, options)
     run.set_recipe(_with_rules(store, resolved))  # the rules may have been dropped
     store.save(ORIGIN, {"auto": _autos(recipe, run.recipe, stored, store), "source": str(source.resolve())})
     return run
+
+
+def _announce(recipe: Recipe, stored: settings.Stored, reporter: Reporter) -> None:
+    """Says which prior `auto` takes, the first time; downloads models that the recipe names and the machine lacks."""
+    if recipe.prior.name == "auto" and "extract" not in stored:
+        name, why = models.choose_prior(recipe.run.device)
+        other = (
+            "" if name == models.RECOMMENDED else f"; for a text-to-image model: gif models pull {models.RECOMMENDED}"
+        )
+        reporter.say(f"prior: {name} ({why}){other}")
+    named = (recipe.prior.name, recipe.prior.lora, recipe.prior.tiny, recipe.encoder.name)
+    missing = [name for name in named if name and models.hub.is_missing(name)]
+    models.hub.pull_all(missing, reporter.say)
 
 
 def own_recipe(root: Path, overrides: Mapping[str, Any]) -> Recipe:
@@ -219,15 +250,19 @@ def _with_dtype(recipe: Recipe, stored: settings.Stored) -> Recipe:
     if recipe.run.dtype != "auto":
         return recipe
     dtype = stored.get("run", {}).get("run.dtype")
-    if dtype is None:
+    if dtype is None and recipe.run.engine == "ray":
+        from gifcli.engines.cluster import remote_device
+
+        dtype = remote_device(recipe.run.ray_address, recipe.run.device).dtype
+    elif dtype is None:
         from gifcli.devices import choose_device
 
         dtype = choose_device(recipe.run.device, "auto").dtype
     return recipe.model_copy(update={"run": recipe.run.model_copy(update={"dtype": dtype})})
 
 
-def _classes_file(recipe: Recipe) -> Path | None:
-    return Path(recipe.input.classes) if recipe.input.classes else None
+def _file(path: str | None) -> Path | None:
+    return Path(path) if path else None
 
 
 def _set_aside(store: ShardStore, found: Scan, plan: Plan, share: float) -> Scan:
@@ -315,5 +350,5 @@ def _empty(store: ShardStore) -> None:
                 (store.root / name).unlink(missing_ok=True)
     clear_from(store, "extract")
     for path in store.state.iterdir():
-        if path.name != "lock":
+        if path.name not in ("lock", UNPACKED):
             shutil.rmtree(path) if path.is_dir() else path.unlink()

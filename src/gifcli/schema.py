@@ -3,15 +3,10 @@
 import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-Auto = Literal["auto"]
-
-
-class Section(BaseModel):
-    """A part of a recipe: unknown keys are refused, values are frozen."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+from gifcli.schema_checks import ChecksSection
+from gifcli.section import Auto, Section
 
 
 class InputSection(Section):
@@ -23,6 +18,7 @@ class InputSection(Section):
     )
     max_failures: float = Field(0.05, ge=0, le=1, description="share of unreadable files that is still fine")
     classes: str | None = Field(None, description="YAML file: folder name -> readable class name")
+    labels: str | None = Field(None, description="CSV or JSON Lines file: image -> label, instead of class folders")
 
     @field_validator("holdout", "max_failures", mode="before")
     @classmethod
@@ -33,10 +29,18 @@ class InputSection(Section):
 class PriorSection(Section):
     """The generative model and how it is sampled."""
 
-    name: str = Field("auto", description="auto, classical or embedded")
+    name: str = Field("auto", description="auto, classical, embedded, or a checkpoint: folder, hub id or short name")
+    lora: str | None = Field(None, description="LoRA added to the prior: file, folder or hub id")
+    lora_scale: float = Field(1.0, ge=-10, le=10, description="how strongly it is added")
     strength: float | Auto = Field("auto", description="how far from the seed, from 0 (the seed) to 1")
     steps: int | Auto = Field("auto", description="denoising steps")
     guidance_scale: float | Auto = Field("auto", description="classifier-free guidance scale; 1 = off")
+    scheduler: Auto | Literal["own", "dpm++", "euler", "euler-a", "ddim", "lcm"] = Field(
+        "auto", description="how the steps are taken; own = as the checkpoint has it"
+    )
+    tiny: str = Field("auto", description="tiny autoencoder that guidance decodes with: none, a folder or a hub id")
+    decoder: Literal["vae", "tiny"] = Field("vae", description="what images are decoded with in the end")
+    noise_level: int = Field(0, ge=0, lt=1000, description="noise on an unCLIP prior's image embedding")
     mirror: bool | Auto = Field("auto", description="may images be mirrored; auto = if the seeds keep their class")
     prompt: str = Field("a photo of a {label}", description="template with {label}, {domain}, {adjective}")
     domains: list[str] = Field([], description="texts to draw {domain} from")
@@ -66,7 +70,9 @@ class PriorSection(Section):
 class EncoderSection(Section):
     """The model that guides and checks look through."""
 
-    name: str = Field("embedded", description="embedded, or an open_clip model as ARCH:TAG or ARCH:FILE")
+    name: str = Field(
+        "auto", description="auto, embedded, an open_clip model as ARCH:TAG or ARCH:FILE, or an unCLIP checkpoint"
+    )
 
 
 class ClassifierSection(Section):
@@ -79,9 +85,12 @@ class ClassifierSection(Section):
 class GuidanceSection(Section):
     """How the perturbation (z, b) of each seed's latent is optimised."""
 
-    where: Literal["before"] = Field("before", description="before = on the latent, before denoising")
-    granularity: Literal["auto", "channel", "element", "token", "vector"] = Field(
-        "auto", description="shape of z and b"
+    where: Literal["before", "during", "after"] = Field(
+        "before", description="on the latent before denoising; on what is predicted during it; on what comes out of it"
+    )
+    at: list[float] = Field([0.5], description="where: during acts at these points of the denoising, from 0 to 1")
+    granularity: Literal["auto", "channel", "element", "token", "vector", "view"] = Field(
+        "auto", description="shape of z and b; view = parameters of a view of the seed"
     )
     steps: int = Field(5, ge=0, le=1000, description="ascent steps; 0 = unguided, same noise")
     optimizer: Literal["adam", "sign"] = "adam"
@@ -93,6 +102,13 @@ class GuidanceSection(Section):
         128, ge=32, description="side in pixels at which the encoder looks; null = its own"
     )
 
+    @field_validator("at")
+    @classmethod
+    def _points(cls, value: list[float]) -> list[float]:
+        if not value or not all(0 <= point < 1 for point in value):
+            raise ValueError(f"expected points of the denoising from 0 to less than 1, got {value}")
+        return value
+
     @field_validator("lr", "noise_scale", "eps")
     @classmethod
     def _positive(cls, value: float | str) -> float | str:
@@ -102,59 +118,8 @@ class GuidanceSection(Section):
 class GuideSection(Section):
     """One term of the objective."""
 
-    name: Literal["consistency", "entropy", "diversity"]
+    name: Literal["consistency", "entropy", "diversity", "prototype"]
     weight: float = 1.0
-
-
-class CheckSection(Section):
-    """A check; thresholds left at null are calibrated on the seeds."""
-
-    enabled: bool = True
-
-
-class LabelSection(CheckSection):
-    """Is the class kept?"""
-
-    quantile: float = Field(0.05, ge=0, le=1, description="of the seeds' own leave-one-out p(label)")
-    min_prob: float | None = Field(None, ge=0, le=1)
-    top_k: int | None = Field(None, ge=1, description="the true label among the first k saves the sample")
-
-
-class DriftSection(CheckSection):
-    """Is it inside the range of its class's features?"""
-
-    quantile: float = Field(0.99, ge=0, le=1)
-    max_distance: float | None = Field(None, ge=0)
-
-
-class UnchangedSection(CheckSection):
-    """Is it more than a copy of its seed?"""
-
-    max_similarity: float | None = Field(None, ge=-1, le=1)
-    max_hash_distance: int | None = Field(None, ge=0, le=64)
-
-
-class DuplicateSection(CheckSection):
-    """Is it near an earlier sample, or another seed?"""
-
-    max_similarity: float | None = Field(None, ge=-1, le=1)
-    max_hash_distance: int | None = Field(None, ge=0, le=64)
-
-
-class BrokenSection(CheckSection):
-    """Is it NaN, flat, or blurred?"""
-
-    min_sharpness: float | None = Field(None, ge=0, description="relative to the seed")
-
-
-class ChecksSection(Section):
-    """What a sample must pass."""
-
-    broken: BrokenSection = BrokenSection()
-    label: LabelSection = LabelSection()
-    drift: DriftSection = DriftSection()
-    unchanged: UnchangedSection = UnchangedSection()
-    duplicate: DuplicateSection = DuplicateSection()
 
 
 class ImageSection(Section):
@@ -168,17 +133,21 @@ class ImageSection(Section):
 class ExportSection(Section):
     """What the dataset looks like."""
 
-    to: Literal["imagefolder"] = "imagefolder"
+    to: Literal["imagefolder", "webdataset", "parquet"] = "imagefolder"
     licence: str = Field("unknown", description="of the source images, as you state it")
+    certificate: str | None = Field(None, description="PEM file: sign generated files with it (C2PA)")
+    private_key: str | None = Field(None, description="PEM file: the key of that certificate")
 
 
 class RunSection(Section):
     """How and where it runs; nothing here changes what is owed."""
 
     device: str = Field("auto", description="auto, cpu or cuda:0; with engine: local also several: cuda:0,cuda:1")
+    timeout: float = Field(1800.0, gt=0, description="seconds without a sign of life after which a worker is replaced")
+    ray_address: str | None = Field(None, description="of a Ray cluster, for engine: ray; null = one on this machine")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     batch_size: int | Auto = "auto"
-    engine: Literal["inline", "local"] = "inline"
+    engine: Literal["inline", "local", "ray"] = "inline"
     workers: int | Auto = "auto"
     shard_seeds: int = Field(16, ge=1, description="seeds in a shard, when the plan is first made")
     offline: bool = False
@@ -202,11 +171,13 @@ class Recipe(Section):
     encoder: EncoderSection = EncoderSection()
     classifier: ClassifierSection = ClassifierSection()
     guidance: GuidanceSection = GuidanceSection()
-    guides: list[GuideSection] = [
-        GuideSection(name="consistency"),
-        GuideSection(name="entropy", weight=0.2),
-        GuideSection(name="diversity"),
-    ]
+    guides: list[GuideSection] = Field(
+        [
+            GuideSection(name="consistency"),
+            GuideSection(name="entropy", weight=0.2),
+            GuideSection(name="diversity"),
+        ]
+    )
     checks: ChecksSection = ChecksSection()
     image: ImageSection = ImageSection()
     export: ExportSection = ExportSection()

@@ -5,11 +5,12 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from gifcli import exporting, pipeline
+from gifcli.devices import set_thread_policy
 from gifcli.errors import GifError, InputError, ShortfallError
 from gifcli.recipe import Recipe, load_recipe, read_recipe
 from gifcli.run import PLAN, Options, Reporter, Run, open_run, own_recipe, prepare_output, source_of
@@ -61,6 +62,24 @@ def run_stage(stage: str, root: Path, overrides: dict[str, Any], access: Access 
         return summarise(run, [stages[stage](run)])
 
 
+def export_to(target: str, root: Path, overrides: dict[str, Any], access: Access = Access()) -> Summary:
+    """The dataset of a run written to another folder or URL, in any format; the run keeps its own.
+
+    Raises:
+        UsageError: that place holds something else.
+        EnvironmentFault: it cannot be written to.
+    """
+    own = {path: value for path, value in overrides.items() if not path.startswith("export.")}
+    asked = own_recipe(root, overrides).export
+    with opened(source_of(root), root, own_recipe(root, {**_other_goals(own), **own}), access) as run:
+        run.recipe = run.recipe.model_copy(update={"export": asked})
+        start = time.perf_counter()
+        place = exporting.export_to(run, target)
+        counts = summarise(run)
+        done = pipeline.Done("export", 1, counts.originals + counts.generated, time.perf_counter() - start)
+        return replace(summarise(run, [done]), output=place, report=None)
+
+
 def extract(source: Path, root: Path, recipe: Recipe, access: Access = Access()) -> Summary:
     """The first stage alone: a run folder with seeds and rules."""
     with opened(source, root, recipe, access) as run:
@@ -92,9 +111,10 @@ def verdict(summary: Summary, recipe: Recipe) -> None:
 def default_output(source: Path, recipe: Recipe) -> Path:
     """`photos` at 5x -> `photos-5x`, beside the source."""
     source = source.resolve()
+    name = source.name.partition(".")[0] if source.is_file() else source.name
     if recipe.per_class is not None:
-        return source.with_name(f"{source.name}-{recipe.per_class}-per-class")
-    return source.with_name(f"{source.name}-{recipe.ratio_or_default:g}x")
+        return source.with_name(f"{name}-{recipe.per_class}-per-class")
+    return source.with_name(f"{name}-{recipe.ratio_or_default:g}x")
 
 
 def make_recipe(name: str | None, overrides: dict[str, Any]) -> Recipe:
@@ -133,11 +153,17 @@ def _other_goals(overrides: dict[str, Any]) -> dict[str, Any]:
     return {"per_class": None} if "ratio" in overrides or "balance" in overrides else {}
 
 
+def go_offline(recipe: Recipe) -> None:
+    """Tells the libraries that fetch models to stay off the network, where the recipe says so."""
+    if recipe.run.offline:
+        os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")  # read when those libraries are imported
+
+
 @contextmanager
 def opened(source: Path, root: Path, recipe: Recipe, access: Access) -> Iterator[Run]:
     """An open run under its writer lock."""
-    if recipe.run.offline:
-        os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")  # read when those libraries are imported
+    set_thread_policy()  # for a script that has not imported torch yet
+    go_offline(recipe)
     prepare_output(root, source, access.options)
     existed = root.is_dir()
     store = ShardStore(root)
@@ -150,7 +176,11 @@ def opened(source: Path, root: Path, recipe: Recipe, access: Access) -> Iterator
                 if not existed:
                     root.rmdir()
             raise
-        yield run
+        try:
+            yield run
+        finally:
+            if run.engine is not None:
+                run.engine.close()
 
 
 def _export(run: Run) -> pipeline.Done:

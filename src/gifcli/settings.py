@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gifcli import models
+from gifcli import models, safety
+from gifcli.errors import UsageError
 from gifcli.recipe import Recipe, flatten
 from gifcli.shards import digest
 
@@ -11,13 +12,17 @@ STAGES = ("extract", "optimize", "generate", "filter", "export")
 
 OWNED = {
     "extract": ("input.holdout", "prior.name", "image.size", "encoder.", "classifier."),
-    "optimize": ("rng", "prior.strength", "prior.mirror", "guidance.", "guides"),
+    "optimize": ("rng", "prior.strength", "prior.mirror", "prior.tiny", "guidance.", "guides"),
     "generate": (
         "prior.steps",
         "prior.guidance_scale",
         "prior.prompt",
         "prior.domains",
         "prior.adjectives",
+        "prior.scheduler",
+        "prior.decoder",
+        "prior.noise_level",
+        "prior.lora",
         "image.format",
         "image.quality",
     ),
@@ -29,6 +34,9 @@ PRIOR_DEFAULTS = {
     "prior.strength": "strength",
     "prior.steps": "steps",
     "prior.guidance_scale": "guidance_scale",
+    "prior.scheduler": "scheduler",
+    "prior.tiny": "tiny",
+    "encoder.name": "encoder",
     "guidance.granularity": "granularity",
     "guidance.lr": "lr",
     "guidance.noise_scale": "noise_scale",
@@ -46,14 +54,24 @@ def resolve(recipe: Recipe, stored: Stored) -> Recipe:
     taken = {path: value for stage in stored.values() for path, value in stage.items()}
     data = recipe.model_dump()
     if recipe.prior.name == "auto":
-        data["prior"]["name"] = taken.get("prior.name", models.choose_prior()[0])
+        data["prior"]["name"] = taken.get("prior.name", models.choose_prior(recipe.run.device)[0])
     if taken.get("prior.name") != data["prior"]["name"]:
         taken = {}  # those were for another prior
-    card = models.prior_card(data["prior"]["name"])
+    card = models.prior_card(data["prior"]["name"], recipe.prior.lora)
+    asked = recipe.guidance.granularity
+    granularity = taken.get("guidance.granularity", asked) if asked == "auto" else asked
+    card = card if granularity == "auto" else card.at(granularity)
     for path, fact in PRIOR_DEFAULTS.items():
         section, key = path.split(".")
         if data[section][key] == "auto":
             data[section][key] = taken.get(path, getattr(card, fact))
+    if recipe.checks.safety.enabled == "auto":
+        installed = safety.model_file() is not None
+        data["checks"]["safety"]["enabled"] = stored.get("filter", {}).get("checks.safety.enabled", installed)
+    if recipe.guidance.where not in card.wheres:
+        raise UsageError(
+            f"guidance.where: the prior {card.name} takes {', '.join(card.wheres)}; found {recipe.guidance.where}"
+        )
     return Recipe.model_validate(data)
 
 
@@ -63,6 +81,9 @@ def stage_settings(recipe: Recipe) -> dict[str, dict[str, Any]]:
     card = models.prior_card(recipe.prior.name)
     encoder = models.encoder_card(recipe.encoder.name)
     flat["prior.revision"] = card.revision
+    lora, tiny = recipe.prior.lora, models.tiny_checkpoint(recipe.prior.tiny)
+    flat["prior.lora_revision"] = models.revision(models.lora_files(lora)) if lora else ""
+    flat["prior.tiny_revision"] = tiny.revision if tiny else ""
     flat["encoder.revision"] = models.revision(encoder.files)
     owned = {stage: {path: flat[path] for path in flat if path.startswith(OWNED[stage])} for stage in STAGES}
     owned["extract"]["prior.revision"] = card.revision

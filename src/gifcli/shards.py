@@ -20,9 +20,16 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from gifcli.errors import BusyError, DiskFullError, EnvironmentFault
+from gifcli.seals import seal, to_json, unseal
 
 STATE = ".gifcli"
-FOLDERS = {"extract": "1-seeds", "optimize": "2-noises", "generate": "3-samples", "filter": "4-verdicts"}
+FOLDERS = {
+    "extract": "1-seeds",
+    "optimize": "2-noises",
+    "generate": "3-samples",
+    "filter": "4-verdicts",
+    "survey": "5-survey",
+}
 TEMPORARY = ".gif-tmp"
 FULL = {errno.ENOSPC, errno.EDQUOT}
 UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOTDIR}
@@ -76,7 +83,7 @@ class ShardStore:
         """Every finished shard of a stage, in order, with what its sidecar says."""
         paths = self.folder(stage).glob("*.json") if self.folder(stage).is_dir() else ()
         found = {ShardId.parse(path.stem): path for path in paths}
-        return {shard: json.loads(found[shard].read_bytes()) for shard in sorted(found, key=lambda shard: shard.order)}
+        return {shard: unseal(found[shard].read_bytes()) for shard in sorted(found, key=lambda shard: shard.order)}
 
     def write(self, stage: str, shard: ShardId, members: Members, mark: dict[str, Any]) -> None:
         """Commits a shard: the tar, then its sidecar (`mark` plus size and sha256).
@@ -87,7 +94,7 @@ class ShardStore:
         data = pack(members)
         write_atomic(self.tar(stage, shard), data)
         sidecar = {**mark, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-        write_atomic(self.tar(stage, shard).with_suffix(".json"), to_json(sidecar))
+        write_atomic(self.tar(stage, shard).with_suffix(".json"), seal(sidecar))
 
     def read(self, stage: str, shard: ShardId, suffixes: tuple[str, ...] = ("",)) -> Iterator[tuple[str, bytes]]:
         """The members of a finished shard whose names end in one of `suffixes`, in order; others are skipped over."""
@@ -119,11 +126,11 @@ class ShardStore:
     def load(self, name: str) -> Any:
         """A state file's JSON, or None where there is none."""
         path = self.state / name
-        return json.loads(path.read_bytes()) if path.is_file() else None
+        return unseal(path.read_bytes()) if path.is_file() else None
 
     def save(self, name: str, value: Any) -> None:
         """Writes a state file atomically, if it differs from what is there."""
-        path, data = self.state / name, to_json(value)
+        path, data = self.state / name, seal(value)
         if not path.is_file() or path.read_bytes() != data:
             write_atomic(path, data)
 
@@ -236,11 +243,6 @@ def free_room() -> Iterator[None]:
                 f"cannot write to {place}: {reason}; mend that and {again}, or choose another -o"
             ) from error
         raise
-
-
-def to_json(value: Any) -> bytes:
-    """Readable JSON with the same bytes every time."""
-    return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=True) + "\n").encode()
 
 
 def digest(value: Any) -> str:

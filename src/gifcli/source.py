@@ -12,6 +12,7 @@ from gifcli.errors import UsageError
 from gifcli.folders import Found, Tree, printable, walk
 from gifcli.layout import Layout, check_classes, doubts, find_layout, some, unplaced
 from gifcli.records import Failure, Source
+from gifcli.tables import find_table
 from gifcli.twins import once, shared
 
 Stamp = tuple[int, int, str]
@@ -31,6 +32,7 @@ class Scan:
     splits    those with sources, train first
     flat      whether all images are one class, named after the folder
     files     path -> stamp of every file that was hashed, for the next `scan`
+    joined    whether images may have several labels, joined into one by "+"
     """
 
     sources: list[Source]
@@ -40,10 +42,20 @@ class Scan:
     splits: list[str]
     flat: bool
     files: dict[str, Stamp]
+    joined: bool = False
 
 
-def scan(root: Path, *, classes_file: Path | None = None, known: Mapping[str, Stamp] = MappingProxyType({})) -> Scan:
+def scan(
+    root: Path,
+    *,
+    classes_file: Path | None = None,
+    labels_file: Path | None = None,
+    known: Mapping[str, Stamp] = MappingProxyType({}),
+) -> Scan:
     """Finds and identifies the images of a folder; a file of unchanged size and time in `known` is not hashed again.
+
+    `labels_file` says which image has which label; without it a metadata.jsonl, labels.csv or the like in the folder does,
+    else the names of folders do.
 
     Raises:
         InputError: no such folder, no images, a class without any, a loop of links, or a broken `classes.yaml`.
@@ -51,13 +63,13 @@ def scan(root: Path, *, classes_file: Path | None = None, known: Mapping[str, St
     """
     root = Path(root)
     tree = walk(root)
-    layout = find_layout(root, tree)
+    layout = find_layout(root, tree, find_table(root, labels_file))
     files, unreadable = _stamps(root, tree, known)
     sources, failures = _sources(tree, layout, files)
-    failures += [*tree.failures, *unreadable]
+    failures += [*tree.failures, *unreadable, *_listed_in_vain(layout, tree)]
     labels = layout.labels(tree)
     check_classes(root, tree, labels, {s.label for s in sources if s.split == "train"}, failures)
-    names = read_names(root, labels, classes_file)
+    names = read_names(root, labels, classes_file, layout.table.names if layout.table else {})
     inside = [source for source in sources if source.label in names.names]
     outside = [_outside(source) for source in sources if source.label not in names.names]
     used, repeated = once(inside)
@@ -73,6 +85,7 @@ def scan(root: Path, *, classes_file: Path | None = None, known: Mapping[str, St
         splits=list(dict.fromkeys(source.split for source in used)),
         flat=layout.flat_label is not None,
         files=files,
+        joined=layout.table is not None and layout.table.joined,
     )
 
 
@@ -132,10 +145,20 @@ def _sources(tree: Tree, layout: Layout, files: Mapping[str, Stamp]) -> tuple[li
             continue
         place = layout.place(found.path)
         if place is None:
-            failures.append(unplaced(found))
+            failures += [unplaced(found)] if layout.table is None else []
         else:
             sources.append(_source(found, *place, files[found.path][2]))
     return sorted(sources, key=lambda s: (s.split != "train", s.split, s.label, s.path)), failures
+
+
+def _listed_in_vain(layout: Layout, tree: Tree) -> list[Failure]:
+    """What a table lists and cannot be used."""
+    if layout.table is None:
+        return []
+    there = {found.path for found in tree.images} | {failure.path for failure in tree.failures}
+    gone = [path for path in layout.table.places if path not in there]
+    reasons = layout.table.failures | dict.fromkeys(gone, f"{layout.table.origin} lists it, but it is not there")
+    return [Failure(printable(path), reason) for path, reason in reasons.items()]
 
 
 def _source(found: Found, split: str, label: str, sha256: str) -> Source:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gifcli import owed
+from gifcli.budget import spent
 from gifcli.plan import Plan, targets
 from gifcli.recipe import read_recipe
 from gifcli.run import EXPORT, PLAN, source_of
@@ -67,7 +68,7 @@ def run_status(root: Path) -> Status:
     marks = store.done("extract")
     extracted = {key for mark in marks.values() for key in mark["seeds"]}
     seeds = [planned for planned in plan.sources if planned.key in extracted]
-    goal = targets(seeds, recipe)
+    goal = spent(store, targets(seeds, recipe))
     progress = owed.read_progress(store)
     slots = [(seed, k) for seed in seeds for k in range(goal[seed.key])]
     missing = [(seed, k) for seed, k in slots if progress.kept((seed.key, k)) is None]

@@ -1,10 +1,13 @@
 """What a run has come to: counts, shares, rates; as lines for people and as data for programs."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from gifcli import owed, pipeline
+from gifcli.judging import known_sources, nearness_of
+from gifcli.nearness import to_lines
 from gifcli.run import Run
 
 
@@ -17,6 +20,9 @@ class Summary:
     shortfall  label -> samples that are missing
     rates      stage -> images/s in this invocation; `seconds` is the time of all stages together
     report     where to look, once the dataset is written
+    flagged    source image -> its safety score, of those that look unsafe
+    leaking    training image -> the validation or test image that shows the same
+    nearness   how near the kept samples lie to seeds and to what the prior was trained on: see `nearness.nearness`
     """
 
     output: str
@@ -30,6 +36,9 @@ class Summary:
     rates: dict[str, float]
     seconds: float
     report: str | None = None
+    flagged: dict[str, float] = field(default_factory=dict)
+    leaking: dict[str, str] = field(default_factory=dict)
+    nearness: dict[str, Any] = field(default_factory=dict)
 
     @property
     def kept_share(self) -> float:
@@ -59,6 +68,11 @@ class Summary:
             )
         if self.failures:
             lines.append(f"{self.failures} files could not be used; {self.output}/failures.jsonl says why")
+        lines += to_lines(self.nearness)
+        if self.flagged:
+            lines.append(f"source images that look unsafe, still in the dataset: {_some(self.flagged)}")
+        if self.leaking:
+            lines.append(f"training images shown again for validation or test: {_some(self.leaking)}")
         if self.report:
             lines.append(f"look at {self.report}")
         return lines
@@ -78,6 +92,7 @@ def summarise(run: Run, done: Sequence[pipeline.Done] = ()) -> Summary:
     reasons = [reason for attempts in progress.verdicts.values() for reason in attempts.values()]
     rejected = Counter(reason.partition(":")[0] for reason in reasons if reason is not None)
     page = run.root / "report" / "index.html"
+    known = known_sources(run.store)
     return Summary(
         output=str(run.root),
         originals=len(seeds),
@@ -90,6 +105,9 @@ def summarise(run: Run, done: Sequence[pipeline.Done] = ()) -> Summary:
         rates=_rates(done),
         seconds=round(sum(step.seconds for step in done), 3),
         report=str(page) if page.is_file() else None,
+        flagged=known.flagged,
+        leaking=known.leaking,
+        nearness=nearness_of(run.store),
     )
 
 
@@ -100,6 +118,11 @@ def _rates(done: Sequence[pipeline.Done]) -> dict[str, float]:
         images[step.stage] += step.images
         seconds[step.stage] += step.seconds
     return {stage: round(images[stage] / seconds[stage], 2) for stage in images if seconds[stage]}
+
+
+def _some(names: Collection[str]) -> str:
+    """How many there are, and the first of them."""
+    return f"{len(names)}, such as {next(iter(names))}"
 
 
 def _listed(counts: dict[str, int], lead: str) -> str:

@@ -4,7 +4,7 @@ import time
 import pytest
 import torch
 
-from gifcli.engines import Job, ShardResult, make_engine
+from gifcli.engines import EngineSettings, Job, ShardResult, make_engine
 from gifcli.engines.inline import InlineEngine
 from gifcli.errors import InputError, UsageError
 from gifcli.shards import ShardId
@@ -50,5 +50,5 @@ def test_what_goes_wrong_in_a_job_comes_out_and_no_other_is_started() -> None:
 
 
 def test_an_unknown_engine_is_refused() -> None:
-    with pytest.raises(UsageError, match="--engine: expected inline or local, found 'ray'"):
-        make_engine("ray", ["cpu"], 1)
+    with pytest.raises(UsageError, match="--engine: expected inline, local or ray, found 'spark'"):
+        make_engine(EngineSettings("spark"))

@@ -2,12 +2,14 @@
 
 import io
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from gifcli.checks import Table, make_check
+from gifcli.guides.classifier import make_classifier
 from gifcli.records import Sample
 from gifcli.stages.filter import judge, measure, seed_rows
 
@@ -16,7 +18,8 @@ NAMES = ("broken", "label", "drift", "unchanged", "duplicate")
 
 @pytest.fixture
 def checks(rules):
-    return {name: make_check(name, {}, rules) for name in reversed(NAMES)}
+    settings = {"label": {"classify": partial(make_classifier, rules)}}
+    return {name: make_check(name, settings.get(name, {}), rules) for name in reversed(NAMES)}
 
 
 def sample_of(seed, k, pixels):
@@ -67,7 +70,7 @@ def test_measures_then_judges(samples, seeds, rules, tools, checks):
 
 def test_rejected_samples_are_not_copied_from(samples, seeds, rules, tools, checks):
     """With a label check that nothing passes, the second crop has that reason, not that it copies the first."""
-    checks["label"] = make_check("label", {"min_prob": 1.0}, rules)
+    checks["label"] = make_check("label", {"min_prob": 1.0, "classify": partial(make_classifier, rules)}, rules)
     rows = list(measure(samples[:3], {seed.key: seed for seed in seeds}, tools, checks))
     rows = [row | {"label_prob": 0.5 if row["k"] == 0 else 1.0} for row in rows]
     reasons = judge(table_of(rows, list(seed_rows(seeds, rules.classes)), rules), checks)
@@ -83,7 +86,8 @@ def test_rows_do_not_depend_on_the_batch(samples, seeds, tools, checks):
         for name in ("label_prob", "drift", "nn_seed", "sharpness"):
             assert a[name] == pytest.approx(b[name], abs=1e-4)
         assert a["phash"] == b["phash"]
-        assert sum(np.asarray(value).nbytes for value in a.values()) < 500
+        assert sum(np.asarray(value).nbytes for name, value in a.items() if name != "feature") < 500
+        assert np.allclose(a["feature"].astype(np.float32), b["feature"], atol=1e-3)
 
 
 def test_nothing_to_do(tools, checks):

@@ -71,6 +71,28 @@ def test_batches_are_filled_across_seeds_and_conditions_computed_once(work, tool
     assert sorted(prior.conditioned) == sorted({(seed.key, f"a photo of a {seed.label}") for seed, _ in work})
 
 
+@pytest.mark.parametrize("size", [1, 4, 5])
+def test_what_siblings_share_is_computed_once_though_a_batch_ends_between_them(work, tools, size):
+    prior = Counting(tools.prior.settings)
+    list(generate(work, replace(tools, prior=prior, batch_size=size), SETTINGS))
+    assert len(prior.conditioned) == len({(seed.key, f"a photo of a {seed.label}") for seed, _ in work})
+
+
+def test_where_memory_runs_out_no_sample_is_lost_or_made_twice(work, tools):
+    class Small(Counting):
+        def sample(self, f, seeds, condition, noise, steer=None):
+            if len(f) > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+            return super().sample(f, seeds, condition, noise, steer)
+
+    prior = Small(tools.prior.settings)
+    samples = list(generate(work, replace(tools, prior=prior, batch_size=64), SETTINGS))
+    assert [(s.seed, s.k) for s in samples] == [(seed.key, noise.k) for seed, noise in work]
+    assert sum(prior.rows) == len(work)
+    for sample, other in zip(samples, generate(work, tools, SETTINGS), strict=True):
+        assert np.abs(pixels(sample) - pixels(other)).max() <= 1
+
+
 def test_zero_noise_gives_the_seed(work, tools):
     seed, noise = work[0]
     (sample,) = generate([(seed, replace(noise, b=np.zeros_like(noise.b)))], tools, SETTINGS)

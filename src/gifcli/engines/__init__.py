@@ -30,29 +30,59 @@ ShardTask = Callable[[Job, str], ShardResult]
 
 
 class Engine(Protocol):
-    """Runs a task over jobs; results come in any order."""
+    """Runs a task over jobs; results come in any order. `device` is the kind of device: cpu, cuda:0, ..."""
+
+    @property
+    def device(self) -> str: ...
 
     def run(self, task: ShardTask, jobs: Sequence[Job]) -> Iterator[ShardResult]:
         """Yields one result a job."""
         ...
 
+    def close(self) -> None:
+        """Lets its workers go."""
+        ...
 
-def make_engine(name: str, devices: list[str], workers: int) -> Engine:
-    """Makes an engine for `workers` shards at a time: `inline` in this process, `local` in one spawned process each.
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """Where shards run.
+
+    devices  taken in turn by `workers`; shards at a time
+    timeout  seconds without a sign of life after which a worker counts as hung
+    address  of a Ray cluster; None = one on this machine
+    tell     who hears of lost workers
+    """
+
+    name: str
+    devices: tuple[str, ...] = ("cpu",)
+    workers: int = 1
+    timeout: float = 1800.0
+    address: str | None = None
+    tell: Callable[[str], None] = lambda _text: None
+
+
+def make_engine(settings: EngineSettings) -> Engine:
+    """Makes an engine: `inline` in this process, `local` in one spawned process a worker, `ray` on a cluster.
 
     Raises:
         UsageError: no engine has that name.
+        EnvironmentFault: Ray is not installed, or cannot be reached.
     """
-    match name:
+    match settings.name:
         case "inline":
             from gifcli.engines.inline import InlineEngine
 
-            return InlineEngine(devices[0], workers)
+            return InlineEngine(settings.devices[0], settings.workers)
         case "local":
             from gifcli.engines.local import LocalEngine
 
-            return LocalEngine(devices, workers)
-        case _:
+            return LocalEngine(settings)
+        case "ray":
+            from gifcli.engines.ray import RayEngine
+
+            return RayEngine(settings)
+        case name:
             from gifcli.errors import UsageError
 
-            raise UsageError(f"--engine: expected inline or local, found {name!r}")
+            raise UsageError(f"--engine: expected inline, local or ray, found {name!r}")

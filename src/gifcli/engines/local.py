@@ -1,106 +1,169 @@
 """A pool of spawned processes on this machine: one per GPU, or several sharing the CPU."""
 
 import multiprocessing
-import os
-import signal
-import threading
+import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 
-from gifcli.devices import set_thread_policy
-from gifcli.engines import Job, ShardResult, ShardTask
+from gifcli.devices import cores, set_thread_policy
+from gifcli.engines import EngineSettings, Job, ShardResult, ShardTask
+from gifcli.engines.losses import Losses
+from gifcli.engines.worker import Message, lanes, serve
 from gifcli.errors import EnvironmentFault
 
-MAX_RESTARTS = 3
+STARTING = 300.0
+"""Seconds that a process may take to import torch before it says its first word."""
 
-_device = "cpu"
+
+@dataclass(slots=True)
+class Worker:
+    """A process, the jobs it was given in that order, and when it was last heard; `awake`: whether it ever was."""
+
+    place: str
+    device: str
+    process: SpawnProcess
+    connection: "Connection[tuple[ShardTask, Job], Message]"
+    jobs: list[Job] = field(default_factory=list)
+    heard: float = 0.0
+    awake: bool = False
+
+    def deadline(self, timeout: float) -> float:
+        """When it counts as hung, unless it is heard before."""
+        return self.heard + (timeout if self.awake else max(timeout, STARTING))
+
+    def stop(self) -> None:
+        """Ends it at once, whatever it is in the middle of."""
+        self.process.kill()
+        self.process.join()
+        self.connection.close()
+
+    def end(self) -> str:
+        """How a process that hung up has ended."""
+        self.process.join(5)
+        code = self.process.exitcode or 0
+        return f"was killed by signal {-code} (out of memory?)" if code < 0 else f"ended with exit code {code}"
 
 
 @dataclass(slots=True)
 class LocalEngine:
-    """`workers` processes over `devices` in turn; when one is killed all are replaced and their shards redone, thrice.
+    """`workers` processes over `devices` in turn, which live as long as the engine: each loads its models once.
 
-    The processes live as long as the engine, so that each loads its models once.
+    A worker that dies, hangs or loses its device is replaced, and its shard redone; how often, see `Losses`.
     """
 
-    devices: list[str]
-    workers: int
-    pool: ProcessPoolExecutor | None = None
+    settings: EngineSettings
+    team: dict[str, Worker] = field(default_factory=dict)
+
+    @property
+    def device(self) -> str:
+        """The first; the others are of its kind."""
+        return self.settings.devices[0]
 
     def run(self, task: ShardTask, jobs: Sequence[Job]) -> Iterator[ShardResult]:
         """Yields one result a job, as they finish.
 
         Raises:
-            EnvironmentFault: workers kept dying.
+            EnvironmentFault: a shard, or every device, lost its worker too often.
         """
-        left = {job.shard: job for job in jobs}
-        for _ in range(MAX_RESTARTS + 1):
-            try:
-                for result in self._run_pool(task, list(left.values())):
-                    del left[result.shard]
-                    yield result
-            except BrokenProcessPool:
-                continue
-            return
-        raise EnvironmentFault(
-            f"worker processes died {MAX_RESTARTS + 1} times (out of memory?); "
-            "try fewer --workers or a smaller --batch-size; what is done stays done"
-        )
-
-    def _run_pool(self, task: ShardTask, jobs: list[Job]) -> Iterator[ShardResult]:
-        """All jobs on one pool; at most two jobs a worker are under way, so that results don't pile up."""
-        self.pool = pool = self.pool or self._start_pool()
-        waiting = list(reversed(jobs))
-        running: set[Future[ShardResult]] = set()
+        losses = Losses(jobs, self.settings.tell)
         try:
-            while waiting or running:
-                while waiting and len(running) < 2 * self.workers:
-                    running.add(pool.submit(_run_job, task, waiting.pop()))
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    yield future.result()
+            while losses.waiting or any(worker.jobs for worker in self.team.values()):
+                self._hire(losses)
+                self._hand_out(task, losses)
+                for worker in self._ready():
+                    yield from self._hear(worker, losses)
+                self._dismiss_the_hung(losses)
         except BaseException:
-            self._stop()
+            self.close()
             raise
 
-    def _start_pool(self) -> ProcessPoolExecutor:
+    def close(self) -> None:
+        """Stops all workers."""
+        while self.team:
+            self.team.popitem()[1].stop()
+
+    def _hire(self, losses: Losses) -> None:
+        """Fills the places that are empty and still good, as far as there is work for them."""
+        places = self._places()
+        good = {place: device for place, device in places.items() if not losses.gone(place)}
+        if losses.waiting and not good:
+            raise EnvironmentFault(
+                f"every device lost its worker too often: {', '.join(places)}; see that they work (gif doctor), or try "
+                "another --device; what is done stays done"
+            )
+        for place, device in good.items():
+            idle = sum(not worker.jobs for worker in self.team.values())
+            if place not in self.team and len(losses.waiting) > idle:
+                self.team[place] = self._start(place, device)
+
+    def _places(self) -> dict[str, str]:
+        """Place -> device; a place is named after its device where it has that for itself."""
+        count, devices = self.settings.workers, self.settings.devices
+        alone = count <= len(devices)
+        taken = {i: devices[i % len(devices)] for i in range(count)}
+        return {device if alone else f"{device} ({i + 1} of {count})": device for i, device in taken.items()}
+
+    def _start(self, place: str, device: str) -> Worker:
+        set_thread_policy()  # what a child inherits, before it imports torch
         context = multiprocessing.get_context("spawn")
-        places = context.SimpleQueue()
-        for index in range(self.workers):
-            places.put(self.devices[index % len(self.devices)])
-        return ProcessPoolExecutor(self.workers, context, _start_worker, (places,))
+        ours, theirs = context.Pipe()
+        threads = 1 if device == "cpu" else max(1, cores() // self.settings.workers)  # one on a CPU: see InlineEngine
+        process = context.Process(target=serve, args=(theirs, device, threads), name=f"gif {place}", daemon=True)
+        process.start()
+        theirs.close()
+        return Worker(place, device, process, ours, heard=time.monotonic())
 
-    def _stop(self) -> None:
-        """Drops the pool at once, whatever its processes are in the middle of."""
-        pool, self.pool = self.pool, None
-        processes = list((pool._processes or {}).values()) if pool else []  # noqa: SLF001 - public from Python 3.14 on
-        for process in processes:
-            process.kill()
-        if pool:
-            pool.shutdown(wait=True, cancel_futures=True)
+    def _hand_out(self, task: ShardTask, losses: Losses) -> None:
+        """A job for each free lane, then one in reserve for each, so that no worker waits for what is committed here."""
+        for reserve in (0, 1):
+            for worker in self.team.values():
+                while losses.waiting and len(worker.jobs) < lanes(worker.device) + reserve:
+                    job = losses.waiting.popleft()
+                    if not worker.jobs:
+                        worker.heard = time.monotonic()
+                    worker.jobs.append(job)
+                    try:
+                        worker.connection.send((task, job))
+                    except OSError:  # it is gone: `_hear` finds out
+                        break
 
+    def _ready(self) -> list[Worker]:
+        """Workers that have something to say, or are gone; waits for one until somebody counts as hung."""
+        if not self.team:
+            return []
+        first = min(worker.deadline(self.settings.timeout) for worker in self.team.values())
+        ready = wait([worker.connection for worker in self.team.values()], max(0.05, first - time.monotonic()))
+        return [worker for worker in self.team.values() if worker.connection in ready]
 
-def _start_worker(places: Any) -> None:
-    global _device  # noqa: PLW0603 - a worker process has one device for life
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all of us; the parent stops its workers
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    _device = places.get()
-    set_thread_policy()
-    import torch
+    def _hear(self, worker: Worker, losses: Losses) -> Iterator[ShardResult]:
+        """Takes one message."""
+        try:
+            kind, content = worker.connection.recv()
+        except (EOFError, OSError):
+            self._lose(worker, worker.end(), losses)
+            return
+        worker.heard, worker.awake = time.monotonic(), True
+        if kind == "done":
+            worker.jobs = [job for job in worker.jobs if job.shard != content.shard]
+            losses.done(worker.place)
+            yield content
+        elif kind == "error":
+            raise content
+        elif kind == "fault":
+            self._lose(worker, f"lost its device ({content})", losses)
 
-    torch.set_num_threads(1)  # see InlineEngine
+    def _dismiss_the_hung(self, losses: Losses) -> None:
+        now = time.monotonic()
+        for worker in list(self.team.values()):
+            if not worker.jobs:
+                worker.heard = now
+            elif now > worker.deadline(self.settings.timeout) and not worker.connection.poll():
+                self._lose(worker, f"gave no sign of life for {self.settings.timeout:g} s (run.timeout)", losses)
 
-
-def _die_with_parent() -> None:
-    """Nobody would ever collect what an orphan makes."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
-def _run_job(task: ShardTask, job: Job) -> ShardResult:
-    return task(job, _device)
+    def _lose(self, worker: Worker, why: str, losses: Losses) -> None:
+        del self.team[worker.place]
+        worker.stop()
+        begun = lanes(worker.device)
+        losses.lose(worker.place, why, worker.jobs[:begun], worker.jobs[begun:])
