@@ -22,7 +22,7 @@ demo: setup
 	@echo "Look at $(DEMO)/photos-5x/report/index.html, and train on $(DEMO)/photos-5x/train"
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile --maxprocesses 4
 
 check: setup format lint types test
 

@@ -13,13 +13,13 @@ import skimage.data
 from PIL import Image
 
 PICTURES = {
-    "brick": "brick.png",
+    "astronaut": "astronaut.png",
     "cat": "chelsea.png",
     "coffee": "coffee.png",
-    "grass": "grass.png",
-    "gravel": "gravel.png",
+    "coins": "coins.png",
     "motorcycle": "motorcycle_left.png",
-    "stars": "hubble_deep_field.jpg",
+    "retina": "retina.jpg",
+    "rocket": "rocket.jpg",
     "tissue": "ihc.png",
 }
 CROPS, SIDE = 12, 160

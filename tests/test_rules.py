@@ -32,7 +32,8 @@ def test_a_round_trip_changes_nothing(tmp_path: Path) -> None:
     for each in fields(Rules):
         old, new = getattr(rules, each.name), getattr(back, each.name)
         if each.name == "quantiles":
-            assert list(old) == list(new) == ["drift", "label_prob", "nearest", "sharpness"]
+            by_class = [f"sharpness/{label}" for label in range(3)]
+            assert list(old) == list(new) == ["drift", "label_prob", "nearest", "sharpness", *by_class]
             assert all(np.array_equal(old[name], new[name]) for name in old)
         elif isinstance(old, np.ndarray):
             assert np.array_equal(old, new)
