@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gifcli import session
-from gifcli.errors import EnvironmentFault, UsageError
+from gifcli.errors import CheckError, EnvironmentFault, UsageError
 from gifcli.sums import NAME, parse_sums, read_sums, render_sums
 from runs import stamps, tree
 
@@ -114,3 +114,17 @@ def test_sums_are_those_of_sha256sum(tmp_path: Path) -> None:
     assert set(sums) == set(names)
     assert render_sums(sums) == done.stdout
     assert io.BytesIO(done.stdout).readline()
+
+
+def test_files_that_others_have_summed_are_not_ours(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("x")
+    (tmp_path / NAME).write_bytes(render_sums({"x": "0" * 64}))
+    with pytest.raises(UsageError, match="expected an empty folder"):
+        session.export_to(str(tmp_path), finished, {})
+    assert (tmp_path / "x").is_file()
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "a/../../x"])
+def test_sums_of_files_outside_are_damaged(name: str) -> None:
+    with pytest.raises(CheckError):
+        parse_sums(render_sums({name: "0" * 64}))

@@ -102,3 +102,19 @@ def test_changes_are_named_as_a_person_reads_them() -> None:
         "prior.strength was 0.5, now 0.7",
     ]
     assert changes(old, old) == []
+
+
+def test_another_latent_is_extracted_anew_and_has_scales_of_its_own() -> None:
+    view = resolve(load_recipe("", {"prior.name": "embedded"}, "x"), {})
+    stored = stage_settings(view)
+    channel = resolve(load_recipe("", {"prior.name": "embedded", "guidance.granularity": "channel"}, "x"), stored)
+    assert changes(stored["extract"], stage_settings(channel)["extract"]) == [
+        "guidance.granularity was view, now channel"
+    ]
+    assert channel.guidance.eps < view.guidance.eps
+    assert resolve(load_recipe("", {"prior.name": "embedded"}, "x"), stored) == view
+
+
+def test_a_model_that_came_on_first_use_is_no_change() -> None:
+    assert changes({"encoder.revision": ""}, {"encoder.revision": "123abc"}) == []
+    assert changes({"encoder.revision": "123abc"}, {"encoder.revision": "456def"})

@@ -13,6 +13,7 @@ from typing import Any
 from gifcli.errors import EnvironmentFault, GifError, UsageError
 from gifcli.formats import Ledger
 from gifcli.formats.ledger import FileLedger
+from gifcli.run import MANIFEST, RECIPE
 from gifcli.source import refuse_overlap
 from gifcli.sums import NAME, parse_sums, read_sums, render_sums, write_sums
 
@@ -52,7 +53,7 @@ def local_folder(target: str) -> Path | None:
 def _deliver_local(folder: Path, write: Write) -> None:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder}: expected a folder to write to, found a file; choose another with -o")
-    earlier = read_sums(folder) if folder.is_dir() else {}
+    earlier = _ours(read_sums(folder)) if folder.is_dir() else {}
     unfinished = folder / UNFINISHED
     if earlier is None and not unfinished.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder}: expected an empty folder, or a dataset of gif; choose another with -o")
@@ -69,11 +70,16 @@ def _deliver_local(folder: Path, write: Write) -> None:
     unfinished.unlink()
 
 
+def _ours(sums: dict[str, str] | None) -> dict[str, str] | None:
+    """The sums of a dataset that was exported there; None for those of a run folder, or of something else."""
+    return sums if sums is not None and sums.keys() >= {MANIFEST, RECIPE} else None
+
+
 def _deliver_remote(url: str, write: Write) -> None:
     """Writes to a temporary folder first, then uploads what differs from what an earlier export left there."""
     with tempfile.TemporaryDirectory(prefix="gif-") as made, _plainly(url):
         remote = Remote.open(url)
-        earlier = remote.sums()
+        earlier = _ours(remote.sums())
         if earlier is None and remote.holds_anything():
             raise UsageError(f"{url}: expected an empty place, or a dataset of gif; choose another with -o")
         sums = write(Path(made), set())

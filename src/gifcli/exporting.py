@@ -70,7 +70,7 @@ def _write(exported: Exported, dest: Path, ledger: Ledger) -> dict[str, str]:
     run = exported.run
     counts: dict[str, dict[str, Count]] = {}
     located: list[str] = []
-    info = _info(exported, counts)
+    info = _info(run, counts)
     listed = counted(items(exported, located), counts)
     files = make_format(run.recipe.export.to).write(listed, dest, info, ledger)
     if located:
@@ -105,7 +105,7 @@ def retell(run: Run) -> None:
                 original, generated = counts.setdefault(row["split"], {}).get(row["label"], Count(0, 0))
                 add = Count(original + (not row["is_synthetic"]), generated + row["is_synthetic"])
                 counts[row["split"]][row["label"]] = add
-    info = _info(contents_of(run), counts)
+    info = _info(run, counts)
     with free_room():
         write_card(run.root, info)
         _write_measured(run, run.root, info)
@@ -131,10 +131,9 @@ def _written(dest: Path, files: list[str], *, in_run: bool) -> set[str]:
     return {split_name(file)[0] for file in files} | report | {name for name in beside if (dest / name).is_file()}
 
 
-def _info(exported: Exported, counts: dict[str, dict[str, Count]]) -> DatasetInfo:
+def _info(run: Run, counts: dict[str, dict[str, Count]]) -> DatasetInfo:
     from gifcli.findings import nearness_lines
 
-    run = exported.run
     summary = summarise(run)
     prior = prior_card(run.recipe.prior.name)
     encoder = encoder_card(run.recipe.encoder.name)

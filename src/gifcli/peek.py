@@ -20,6 +20,7 @@ from gifcli.run import (
     own_recipe,
     source_of,
 )
+from gifcli.session import go_offline
 from gifcli.shards import ShardStore
 from gifcli.source import scan
 
@@ -33,6 +34,7 @@ def peek_run(root: Path, overrides: Mapping[str, Any], reporter: Reporter) -> Ru
         InputError: the source is not there any more.
     """
     source, recipe = source_of(root), own_recipe(root, overrides)
+    go_offline(recipe)
     store = ShardStore(root)
     unpacked = store.state / UNPACKED
     folder = unpacked if unpacked.is_dir() else source

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from gifcli import holdout, owed, pipeline
+from gifcli import holdout, owed, pipeline, settings
+from gifcli.formats.names import folder_names
 from gifcli.plan import Plan, targets
 from gifcli.recipe import Recipe
 from gifcli.records import Source
-from gifcli.run import HOLDOUT, PLAN, Options, Reporter, _limited, open_run, prepare_output
-from gifcli.session import Silent
+from gifcli.run import HOLDOUT, PLAN, Options, Reporter, limited, open_run, prepare_output
+from gifcli.session import Silent, go_offline
 from gifcli.shards import ShardStore
 from gifcli.source import scan
 from gifcli.unpacking import unpacked_for_now
@@ -70,6 +71,8 @@ def rehearse(source: Path, root: Path, recipe: Recipe, reporter: Reporter) -> Fo
         GifError: as the run itself would.
     """
     prepare_output(root, source, Options())
+    go_offline(recipe)
+    settings.stage_settings(settings.resolve(recipe, {}))  # a model that is missing is an error here, and no download
     with unpacked_for_now(source) as folder:
         return _rehearse(folder, root, recipe, reporter)
 
@@ -83,7 +86,7 @@ def _rehearse(source: Path, root: Path, recipe: Recipe, reporter: Reporter) -> F
     planned = {planned.sha256 for planned in Plan.from_state(store.load(PLAN)).sources}
     aside = holdout.choose(found.sources, recipe.input.holdout, store.load(HOLDOUT) or [], planned)
     train = [image for image in holdout.split_off(found.sources, aside) if image.split == "train"]
-    train = _limited(train, recipe.input.limit)
+    train = limited(train, recipe.input.limit)
     goal = targets(train, recipe)
     progress = owed.read_progress(store)
     there = sum(progress.kept((key, k)) is not None for key, count in goal.items() for k in range(count))
@@ -120,11 +123,12 @@ def _measure(
 ) -> tuple[dict[str, float], float, dict[str, float]]:
     """Runs the stages on copies of a few images -> seconds an image by stage, share kept, bytes a seed and a sample."""
     few = folder / "few"
+    folders = folder_names(dict.fromkeys(image.label for image in images))
     for image in images:
-        target = few / image.label / f"{image.key}{Path(image.path).suffix}"  # names may repeat in subfolders
+        target = few / folders[image.label] / f"{image.key}{Path(image.path).suffix}"  # names may repeat in subfolders
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / image.path, target)
-    alone = {"holdout": 0.0, "limit": None, "classes": None}
+    alone = {"holdout": 0.0, "limit": None, "classes": None, "labels": None}
     changes = {"ratio": SIBLINGS, "per_class": None, "balance": False, "max_attempts": 1}
     sections = {
         "input": recipe.input.model_copy(update=alone),

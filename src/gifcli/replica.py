@@ -23,6 +23,7 @@ from gifcli.recipe import Recipe, read_recipe
 from gifcli.records import Sample, Seed
 from gifcli.restock import Row, class_names, source_folder, stocked
 from gifcli.run import MANIFEST, RECIPE, RULES, SETTINGS
+from gifcli.session import go_offline
 from gifcli.shards import ShardId, ShardStore, write_atomic
 
 LEAST_PSNR = 30.0
@@ -72,6 +73,7 @@ def replicate(root: Path, key: str, target: Path | None, overrides: Mapping[str,
             f"{key}: expected the key of a sample in {root / MANIFEST}, found none; its column key lists them"
         )
     recipe = _recipe(root, overrides)
+    go_offline(recipe)
     _check_fingerprint(root, recipe, row)
     store = ShardStore(root)
     shard = _shard(store, row)

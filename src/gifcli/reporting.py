@@ -26,7 +26,7 @@ PAGE = Path("report", "index.html")
 
 
 def write_run_report(run: Run, info: DatasetInfo, dest: Path) -> None:
-    """Writes `dest`/report/index.html about the manifest there, and notes in the run what only an open run knows."""
+    """Writes `dest`/report/index.html about the manifest there; of the run's own dataset, notes what only an open run knows."""
     facts = {
         "classes": [[label, name] for label, name in info.classes.items()],
         "licence": info.licence,
@@ -35,8 +35,9 @@ def write_run_report(run: Run, info: DatasetInfo, dest: Path) -> None:
         "source": info.source,
         "warnings": run.scan.warnings,
     }
-    run.store.save(FACTS, facts)
-    write_page(dest / PAGE, report_of(run.root, dest / MANIFEST))
+    if dest == run.root:
+        run.store.save(FACTS, facts)
+    write_page(dest / PAGE, report_of(run.root, dest / MANIFEST, facts))
 
 
 def remake(root: Path, target: Path | None = None) -> Path:
@@ -54,7 +55,7 @@ def remake(root: Path, target: Path | None = None) -> Path:
     path = target or root / PAGE
     with free_room():
         try:
-            write_page(path, report_of(root, root / MANIFEST))
+            write_page(path, report_of(root, root / MANIFEST, ShardStore(root).load(FACTS)))
         except FileNotFoundError as error:
             raise InputError(f"{error.filename} went away while the report was made; run gif report again") from error
     if target is None:
@@ -62,11 +63,10 @@ def remake(root: Path, target: Path | None = None) -> Path:
     return path
 
 
-def report_of(root: Path, manifest: Path) -> Report:
+def report_of(root: Path, manifest: Path, facts: Mapping[str, Any]) -> Report:
     """What the page says of a run, and of the dataset with that manifest; its pictures are read when they are drawn."""
     store = ShardStore(root)
-    facts = store.load(FACTS)
-    facts["classes"] = dict(facts["classes"])
+    facts = {**facts, "classes": dict(facts["classes"])}
     recipe = read_recipe(root / RECIPE, {})
     rules = store.load(RULES)
     room = layout(len(facts["classes"]))

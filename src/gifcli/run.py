@@ -309,7 +309,7 @@ def drop_rules(store: ShardStore) -> None:
 
 def _plan_sources(run: Run, options: Options) -> None:
     """Puts new images into the plan where that is wanted; says what it leaves alone."""
-    train = _limited([source for source in run.scan.sources if source.split == "train"], run.recipe.input.limit)
+    train = limited([source for source in run.scan.sources if source.split == "train"], run.recipe.input.limit)
     if not train:
         raise InputError(f"{run.source}: no image is left for training after --holdout; use a smaller share")
     known = {source.key for source in run.plan.sources}
@@ -331,7 +331,7 @@ def _plan_sources(run: Run, options: Options) -> None:
     run.store.save(PLAN, run.plan.to_state())
 
 
-def _limited(sources: list[Source], limit: int | None) -> list[Source]:
+def limited(sources: list[Source], limit: int | None) -> list[Source]:
     """At most `limit` sources a class, the first by path."""
     taken: dict[str, int] = {}
     result = []

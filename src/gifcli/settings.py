@@ -60,6 +60,8 @@ def resolve(recipe: Recipe, stored: Stored) -> Recipe:
     card = models.prior_card(data["prior"]["name"], recipe.prior.lora)
     asked = recipe.guidance.granularity
     granularity = taken.get("guidance.granularity", asked) if asked == "auto" else asked
+    if taken.get("guidance.granularity", granularity) != granularity:  # nor are the scales those of another latent
+        taken = {path: value for path, value in taken.items() if not path.startswith("guidance.")}
     card = card if granularity == "auto" else card.at(granularity)
     for path, fact in PRIOR_DEFAULTS.items():
         section, key = path.split(".")
@@ -87,6 +89,8 @@ def stage_settings(recipe: Recipe) -> dict[str, dict[str, Any]]:
     flat["encoder.revision"] = models.revision(encoder.files)
     owned = {stage: {path: flat[path] for path in flat if path.startswith(OWNED[stage])} for stage in STAGES}
     owned["extract"]["prior.revision"] = card.revision
+    if card.scales:  # such a prior's latents, which extract makes, follow from it
+        owned["extract"]["guidance.granularity"] = flat["guidance.granularity"]
     return owned
 
 
@@ -100,10 +104,14 @@ def fingerprints(settings: Stored, rules: str) -> dict[str, str]:
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs between two sets of settings, as a person reads it."""
+    """What differs between two sets of settings, as a person reads it.
+
+    A revision that was "" is none: those files came only when the model was first loaded.
+    """
+    unknown = {path for path, value in old.items() if path.endswith("revision") and value == ""}
     return [
         f"{path} was {_show(old, path)}, now {_show(new, path)}"
-        for path in sorted({*old, *new})
+        for path in sorted({*old, *new} - unknown)
         if old.get(path) != new.get(path)
     ]
 

@@ -26,13 +26,15 @@ def parse_sums(data: bytes) -> dict[str, str]:
     """Inverse of `render_sums`.
 
     Raises:
-        CheckError: it is not, bit for bit, a file that `render_sums` wrote.
+        CheckError: it is not, bit for bit, a file that `render_sums` wrote, or names files outside its folder.
     """
     sums = {}
     for line in data.decode("utf-8", "replace").split("\n")[:-1]:
         bare = line.removeprefix("\\")
         sums[_plain(bare[_HASH + 2 :])] = bare[:_HASH]
-    if not sums or render_sums(sums) != data or any(set(value) - set("0123456789abcdef") for value in sums.values()):
+    outside = any(name.startswith("/") or ".." in name.split("/") for name in sums)
+    hexadecimal = not any(set(value) - set("0123456789abcdef") for value in sums.values())
+    if not sums or outside or not hexadecimal or render_sums(sums) != data:
         raise CheckError(f"{NAME}: expected lines like those of sha256sum, found something else; it is damaged")
     return sums
 

@@ -1,7 +1,7 @@
 """One shard's work, wherever it runs: read the shards it comes from, call the stage, pack what it returns."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from gifcli.images import fit, read
 from gifcli.memory_index import PriorMemory
 from gifcli.priors import Prior, PriorSettings, make_prior
 from gifcli.recipe import Recipe
-from gifcli.records import Failure, Noise, Sample, Seed, Source
+from gifcli.records import Failure, Noise, Seed, Source
 from gifcli.rules import Rules, load
 from gifcli.safety import load_scorer
 from gifcli.shards import ShardId, ShardStore
@@ -246,12 +246,6 @@ def read_noises(store: ShardStore, shard: ShardId) -> Iterator[Noise]:
     """The perturbations of all siblings in (n, round, attempt), whichever part they lie in."""
     for part in store.parts("optimize", shard):
         yield from packing.unpack_noises(store.read("optimize", part))
-
-
-def read_samples(store: ShardStore, shards: Iterable[ShardId], *, images: bool) -> Iterator[Sample]:
-    """All samples of the given shards, with or without their image files."""
-    for shard in shards:
-        yield from packing.unpack_samples(store.read("generate", shard, ("",) if images else (".json",)))
 
 
 def prior_settings(recipe: Recipe) -> PriorSettings:

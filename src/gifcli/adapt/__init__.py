@@ -134,7 +134,8 @@ def _learn(
 def _made_of(recipe: Recipe, wanted: AdaptSettings, kind: str, material: Material) -> dict[str, Any]:
     """All that decides what is learned."""
     prior = recipe.prior
-    told = {"prompt": prior.prompt, "domains": prior.domains, "adjectives": prior.adjectives} if kind == "LoRA" else {}
+    told = {"prompt": prior.prompt, "domains": prior.domains, "adjectives": prior.adjectives}
+    told |= {"names": digest(material.names)}
     return {
         "kind": kind,
         "prior": prior.name,
@@ -146,7 +147,7 @@ def _made_of(recipe: Recipe, wanted: AdaptSettings, kind: str, material: Materia
         "source": digest(material.keys),
         "size": recipe.image.size,
         **asdict(wanted),
-        **told,
+        **(told if kind == "LoRA" else {}),
     }
 
 

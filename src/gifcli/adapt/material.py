@@ -10,6 +10,7 @@ from gifcli.errors import InputError
 from gifcli.images import Picture, Size, fit, read
 from gifcli.recipe import Recipe
 from gifcli.records import Array, Source
+from gifcli.run import limited
 from gifcli.source import scan
 
 READERS = 4
@@ -66,7 +67,7 @@ class Material:
 
 
 def read_material(folder: Path, recipe: Recipe) -> Material:
-    """Scans a folder as a run does; what a fresh run with the same `--holdout` sets aside is not learned from.
+    """Scans a folder as a run does; what a fresh run with the same `--holdout` and `--limit` leaves out is not learned from.
 
     Raises:
         InputError: the source cannot be used.
@@ -75,4 +76,5 @@ def read_material(folder: Path, recipe: Recipe) -> Material:
     found = scan(folder, classes_file=classes, labels_file=labels)
     aside = holdout.choose(found.sources, recipe.input.holdout, (), ())
     train = [source for source in holdout.split_off(found.sources, aside) if source.split == "train"]
+    train = limited(train, recipe.input.limit)
     return Material(folder, train, [found.classes[source.label] for source in train], found.warnings)

@@ -43,11 +43,11 @@ def on_gpus(wanted: str) -> bool:
 
 def remote_device(address: str | None, wanted: str) -> Device:
     """The device and dtype of a worker in the cluster: of the first that answers; the run then keeps to that dtype."""
-    import ray
-
     from gifcli.devices import choose_device
 
     connect(address)
+    import ray  # which may not be installed: `connect` says so
+
     gpu = on_gpus(wanted)
     asked = ray.remote(choose_device).options(num_cpus=1, num_gpus=int(gpu), max_retries=3)
     device: Device = ray.get(asked.remote("cuda:0" if gpu else "cpu", "auto"))

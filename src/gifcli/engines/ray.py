@@ -1,5 +1,6 @@
 """On a Ray cluster: actors with a device each, here or on other machines; the run folder lies on storage they all see."""
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from gifcli.engines.losses import MOST, Losses
 from gifcli.engines.ray_worker import RayWorker
 from gifcli.errors import EnvironmentFault
 
+OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 POLL = 5.0
 """Seconds between two looks at workers that say nothing."""
 
@@ -87,7 +89,8 @@ class RayEngine:
         gpus = 1 if self.device != "cpu" else 0
         options = {"num_cpus": 1, "num_gpus": gpus, "max_concurrency": 3, "max_restarts": 0, "max_task_retries": 0}
         handle: Any = ray.remote(RayWorker).options(**options).remote()
-        return Actor(place, handle, handle.settle.remote(str(Path.cwd()), __version__))
+        environment = {name: os.environ[name] for name in OFFLINE if name in os.environ}
+        return Actor(place, handle, handle.settle.remote(str(Path.cwd()), __version__, environment))
 
     def _hand_out(self, task: ShardTask, losses: Losses) -> None:
         """A job for each worker that is up, then one in reserve; one that is not up yet gets none."""

@@ -21,8 +21,10 @@ class RayWorker:
         set_thread_policy()
         self.turn = threading.Lock()
 
-    def settle(self, folder: str, version: str) -> str:
+    def settle(self, folder: str, version: str, environment: dict[str, str]) -> str:
         """Goes to the folder that relative paths start from, where this node has it; -> the node's name.
+
+        `environment` says what the parent's does of the network, before any library reads it.
 
         Raises:
             EnvironmentFault: this node has another gifcli.
@@ -31,6 +33,7 @@ class RayWorker:
             raise EnvironmentFault(
                 f"node {node()} has gifcli {__version__}, the run was started with {version}; install one on all nodes"
             )
+        os.environ.update(environment)
         if Path(folder).is_dir():
             os.chdir(folder)
         return node()

@@ -36,7 +36,9 @@ def evaluate_run(
     with session.opened(source, root, recipe, access) as run:
         from gifcli.evaluate.evaluation import evaluate
         from gifcli.exporting import export, retell
+        from gifcli.pipeline import need_rules
 
+        need_rules(run)
         notes = []
         if iterate is not None:
             from gifcli.evaluate.iterate import iterate_run

@@ -62,7 +62,7 @@ def iterate_run(run: Run, rounds: int, settings: EvaluationSettings) -> str:
     run.budget = None
     test, images = read_images(test, short_side(run), run.reporter.warn)
     seen = encode(images), test.labels
-    return _note(_gain(pools, seen, classes, settings.random_numbers), total, adopted=better)
+    return _note(_gain(pools, seen, classes, (learner, settings.random_numbers)), total, adopted=better)
 
 
 def _fill(run: Run, even: Targets, need: Targets) -> None:
@@ -97,11 +97,11 @@ def _inner(pool: Pool, classes: int, learner: Probe) -> float:
     return float(np.mean(scores))
 
 
-def _gain(pools: Mapping[str, Pool], test: tuple[Array, Array], classes: int, rngs: int) -> Estimate:
+def _gain(pools: Mapping[str, Pool], test: tuple[Array, Array], classes: int, how: tuple[Probe, int]) -> Estimate:
     """By need against evenly on the test images, every class counting the same, in points."""
-    x, labels = test
+    (x, labels), (learner, rngs) = test, how
     jobs = [Job(pool, _plain(pool), rng, {CLEAN: x}) for pool in (pools["need"], pools["even"]) for rng in range(rngs)]
-    right = correct([each[CLEAN] for each in train_all(Probe(), jobs, classes)], labels) * balanced_weights(labels)
+    right = correct([each[CLEAN] for each in train_all(learner, jobs, classes)], labels) * balanced_weights(labels)
     return estimate(right[:rngs] - right[rngs:])
 
 

@@ -51,17 +51,6 @@ class Pool:
             views=None if self.views is None else self.views[rows],
         )
 
-    def of_samples(self, rows: Array) -> "Pool":
-        """All originals, and of what was generated only the given rows."""
-        kept = np.concatenate([np.arange(self.originals), rows])
-        return replace(
-            self,
-            x=self.x[kept],
-            labels=self.labels[kept],
-            parents=self.parents[kept],
-            weights=self.weights[kept],
-        )
-
 
 def pool_of(originals: Array, labels: Sequence[int], samples: Array, parents: Sequence[int]) -> Pool:
     """Originals (m ...) with their labels, and samples (k ...) with the rows of their originals."""
