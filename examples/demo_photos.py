@@ -14,11 +14,11 @@ from PIL import Image
 
 PICTURES = {
     "astronaut": "astronaut.png",
+    "camera": "camera.png",
     "cat": "chelsea.png",
     "coffee": "coffee.png",
     "coins": "coins.png",
     "motorcycle": "motorcycle_left.png",
-    "retina": "retina.jpg",
     "rocket": "rocket.jpg",
     "tissue": "ihc.png",
 }

@@ -93,7 +93,7 @@ def retell(run: Run) -> None:
     import pyarrow.parquet as pq
 
     from gifcli.formats.card import write_card
-    from gifcli.reporting import remake
+    from gifcli.reporting import rewrite
 
     path = run.root / MANIFEST
     if run.store.load(EXPORT) is None or not path.is_file():
@@ -109,7 +109,7 @@ def retell(run: Run) -> None:
     with free_room():
         write_card(run.root, info)
         _write_measured(run, run.root, info)
-    remake(run.root)
+    rewrite(run.root)
     refresh_sums(run.root, "README.md", ADVICE, EVALUATION)
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,17 @@ def write_run_report(run: Run, info: DatasetInfo, dest: Path) -> None:
 
 
 def remake(root: Path, target: Path | None = None) -> Path:
+    """`rewrite`, under the run's lock where the run itself changes.
+
+    Raises:
+        BusyError: another gif writes to the run.
+    """
+    source_of(root)
+    with ShardStore(root).lock() if target is None else nullcontext():
+        return rewrite(root, target)
+
+
+def rewrite(root: Path, target: Path | None = None) -> Path:
     """Makes the report of a run folder anew, from what lies there; -> where it is.
 
     Raises:

@@ -229,9 +229,13 @@ def source_of(root: Path) -> Path:
     state = ShardStore(root).load(ORIGIN)
     if state is None:
         raise UsageError(
-            f"{root}: expected a run folder of gif (with {STATE} in it); make one with: gif extract SOURCE"
+            f"{root}: expected a run folder of gif (with {STATE} in it), found {_kind(root)}; make one with: gif expand SOURCE"
         )
     return Path(state["source"])
+
+
+def _kind(path: Path) -> str:
+    return "a folder without it" if path.is_dir() else "a file" if path.exists() else "nothing there"
 
 
 def _with_rules(store: ShardStore, recipe: Recipe) -> Recipe:
@@ -314,6 +318,10 @@ def _plan_sources(run: Run, options: Options) -> None:
         raise InputError(f"{run.source}: no image is left for training after --holdout; use a smaller share")
     known = {source.key for source in run.plan.sources}
     new = [source for source in train if source.key not in known]
+    if gone := known - {source.key for source in run.scan.sources}:
+        run.reporter.warn(
+            f"images of this run that are no longer in {run.source}, left out with what was made of them: {len(gone)}"
+        )
     if known and new and options.if_exists != "extend":
         run.reporter.warn(
             f"images in {run.source} that are new to this run, left alone: {len(new)}; take them in with --if-exists extend"

@@ -56,7 +56,7 @@ class Summary:
             f"{self.originals} originals + {self.generated} generated = {total} images in {self.output}",
             f"checks kept {self.kept_share:.0%} of {self.judged} samples{_listed(self.rejected, ' rejected: ')}",
         ]
-        if not self.seconds:
+        if not self.seconds and not self.shortfall:
             lines.append("nothing was owed")
         if self.rates:
             rates = ", ".join(f"{stage} {rate:.1f}" for stage, rate in self.rates.items())

@@ -70,13 +70,16 @@ def write_sums(folder: Path, sums: Mapping[str, str]) -> None:
 
 
 def refresh_sums(folder: Path, *below: str) -> None:
-    """Has the sums of a dataset, and the mark of a run's export, follow what was made anew `below` the given paths."""
+    """Has the sums of a dataset, and the mark of a run's export, follow what was made anew: files, or folders/."""
     sums = read_sums(folder)
     if sums is None:
         return
-    kept = {name: value for name, value in sums.items() if not name.startswith(below)}
-    found = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-    write_sums(folder, {**kept, **hash_files(folder, (name for name in found if name.startswith(below)))})
+    folders = tuple(name for name in below if name.endswith("/"))
+    kept = {name: value for name, value in sums.items() if name not in below and not name.startswith(folders)}
+    paths = [folder / name for name in below if name not in folders]
+    paths += [path for name in folders for path in (folder / name).rglob("*")]
+    found = [path.relative_to(folder).as_posix() for path in paths if path.is_file()]
+    write_sums(folder, {**kept, **hash_files(folder, found)})
     store = ShardStore(folder)
     if mark := store.load(EXPORT):
         store.save(EXPORT, {**mark, "sums": hash_file(folder / NAME)})

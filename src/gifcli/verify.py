@@ -51,7 +51,8 @@ def assert_whole(found: Verification) -> None:
     if found.differences:
         raise CheckError(
             f"{found.dataset}: not as gif wrote it, {len(found.differences)} found that differ; "
-            "make them again (gif export --redo, or gif expand --redo STAGE), or take them from a copy"
+            f"in a run folder, gif export {found.dataset} --redo writes the dataset again and gif expand --redo STAGE what its "
+            "state holds; elsewhere, export it again from its run"
         )
 
 

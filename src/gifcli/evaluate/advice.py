@@ -11,6 +11,8 @@ from gifcli.evaluate.sampler import sampler_code
 
 ADVICE = "advice.yaml"
 ADAINF = "AdaInf's rule (Wang et al., ICLR 2024, arXiv 2403.12448), found for contrastive learning: a heuristic here"
+FEW = 30
+"""Below so many test images, a table comes with a warning and gives no advice."""
 HEADER = """# How to train on this dataset. Advice, not a law: `by: measured` was measured on this dataset with a small model,
 # `by: rule` is a rule of thumb from the literature. Measure with your own model before you rely on either.
 """
@@ -55,7 +57,8 @@ def make_advice(
     name: str, originals: int, generated: int, layout: str, evaluations: Sequence[Mapping[str, Any]] = ()
 ) -> dict[str, Any]:
     """The document. `name` of the run folder, `layout` of its dataset (imagefolder, ...); `evaluations` as in evaluation.json."""
-    entry = min(evaluations, key=lambda each: each["learner"] == "probe", default=None)  # pixels before features
+    trusted = [each for each in evaluations if each["test_images"] >= FEW]
+    entry = min(trusted, key=lambda each: each["learner"] == "probe", default=None)  # pixels before features
     r = generated / originals
     mix = adainf(originals, generated) if entry is None else measured(entry)
     by = {"by": "rule", "source": ADAINF} if entry is None else {"by": "measured", "source": _source(entry)}

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from gifcli.evaluate.advice import FEW
 from gifcli.evaluate.arms import ORIGINALS, Arm, plain_share, shares_to_try
 from gifcli.evaluate.choice import Choice, choose
 from gifcli.evaluate.equivalents import FRACTIONS, Curve, fit_curve, large_enough
@@ -127,6 +128,8 @@ def _notes(trial: Trial, choice: Choice, *, has_curve: bool, asked: bool) -> lis
     """What the table says, in sentences, losses too."""
     inner = choice.inner
     notes = []
+    if (few := len(trial.test.labels)) < FEW:
+        notes.append(f"{few} test images: too few to trust any of it, whatever the intervals say")
     if not inner:
         notes.append("no class has two originals, so nothing could be chosen by measuring: half was taken")
     elif inner[choice.baseline] >= inner[choice.expanded]:

@@ -93,9 +93,7 @@ def pull(name: str) -> Path:
     if identity is None:
         raise UsageError(f"models pull: expected a hub id (OWNER/NAME) or one of {', '.join(ALIASES)}; found {name!r}")
     if offline():
-        raise ModelMissingError(
-            f"models pull: {identity} cannot be downloaded offline; unset HF_HUB_OFFLINE, drop --offline"
-        )
+        raise ModelMissingError(f"models pull: {identity} cannot be downloaded offline; unset HF_HUB_OFFLINE")
     from huggingface_hub import HfApi, snapshot_download
 
     repository, _, revision = identity.partition("@")
