@@ -5,9 +5,8 @@ import json
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderDC, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
-from safetensors.torch import save_file
 
+from embedded_parts import CONDITION, save_embedded
 from gifcli.batches import SeedBatch, pixels_to_tensor
 from gifcli.errors import ModelMissingError
 from gifcli.noise import NoiseSource, Slot
@@ -15,34 +14,10 @@ from gifcli.priors import PriorSettings
 from gifcli.priors.latent_diffusion import LatentDiffusionPrior
 from gifcli.priors.projection import layout
 
-CONDITION = {"encoder": "embedded", "encoder_input_size": 128, "feature_scale": 1280**0.5, "micro_scale": 4.0}
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("prior")
-    blocks = {"encoder_block_out_channels": (8, 8, 16, 16), "decoder_block_out_channels": (8, 8, 16, 16)}
-    layers = {"encoder_layers_per_block": (0, 1, 1, 1), "decoder_layers_per_block": (0, 1, 1, 1)}
-    scales = {f"{part}_qkv_multiscales": ((), (), (), ()) for part in ("encoder", "decoder")}
-    shortcuts = {"encoder_out_shortcut": False, "decoder_in_shortcut": False}
-    AutoencoderDC(latent_channels=16, **blocks, **layers, **scales, **shortcuts).save_pretrained(path / "vae")
-    UNet2DConditionModel(
-        in_channels=16 + 5,
-        out_channels=16,
-        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
-        mid_block_type="UNetMidBlock2D",
-        block_out_channels=(32, 32),
-        layers_per_block=1,
-        attention_head_dim=8,
-        class_embed_type="projection",
-        projection_class_embeddings_input_dim=1282,
-    ).save_pretrained(path / "unet")
-    FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=1.0).save_pretrained(path / "scheduler")
-    (path / "condition.json").write_text(json.dumps(CONDITION))
-    save_file({"mean": torch.randn(1280) / 36, "axes": torch.randn(1280, 4)}, path / "projection.safetensors")
-    return path
+    return save_embedded(tmp_path_factory.mktemp("prior"))
 
 
 def make(folder, granularity="channel", strength=0.5, guidance_scale=1.5, steps=4):
