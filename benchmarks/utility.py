@@ -33,16 +33,16 @@ from PIL import Image
 from torchvision.transforms import RandAugment
 
 from gifcli import session
-from gifcli.devices import choose_device, cores
+from gifcli.compute.devices import choose_device, cores
 from gifcli.evaluate.arms import SHARES, Arm, plain_share
 from gifcli.evaluate.cnn import Network
 from gifcli.evaluate.intervals import estimate, verdict
 from gifcli.evaluate.pool import Pool
 from gifcli.evaluate.reading import pixel_pool
 from gifcli.evaluate.training import Job, train_all
-from gifcli.images import fit, read
-from gifcli.run import own_recipe, source_of
-from gifcli.shards import digest
+from gifcli.images.reading import fit, read
+from gifcli.state.resolving import own_recipe, source_of
+from gifcli.state.shards import digest
 
 RATIO = 5
 TEST_A_CLASS = 100

@@ -13,17 +13,17 @@ import torch
 from skimage import data
 
 from gifcli import session
-from gifcli.batches import SeedBatch, pixels_to_tensor, seed_batch
 from gifcli.checks import SampleBatch
 from gifcli.checks.fingerprints import perceptual_hash
 from gifcli.checks.seed_measures import SEED_MEASURES
+from gifcli.compute.batches import SeedBatch, pixels_to_tensor, seed_batch
 from gifcli.encoders.embedded import EmbeddedEncoder
-from gifcli.induce import induce
 from gifcli.priors import PriorSettings
 from gifcli.priors.classical import ClassicalPrior
 from gifcli.priors.classical.parameters import TOTAL
 from gifcli.records import Array, Seed
-from gifcli.rules import Rules
+from gifcli.rules.induce import induce
+from gifcli.rules.rules import Rules
 from gifcli.stages import Tools
 from runs import save_crops, tiny
 

@@ -8,6 +8,7 @@ import importlib
 import multiprocessing
 import os
 import pkgutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -90,6 +91,9 @@ def _main(arguments: list[str], out: str, err: str, environment: dict[str, str])
     for descriptor, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_TRUNC), descriptor)
     os.environ.update(environment)
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # as in a terminal, also where the tests run in the background
     sys.argv = ["gif", *arguments]
     from gifcli.cli import main
 
@@ -101,5 +105,5 @@ def import_all() -> None:
     for module in pkgutil.walk_packages(gifcli.__path__, "gifcli."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    for name in ("kornia", "sklearn.cluster", "timm", "pyarrow.parquet"):
+    for name in ("sklearn.cluster", "timm", "pyarrow.parquet"):
         importlib.import_module(name)

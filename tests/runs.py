@@ -7,8 +7,8 @@ from typing import Any
 from PIL import Image
 from skimage import data
 
-from gifcli.recipe import load_recipe
-from gifcli.schema import Recipe
+from gifcli.recipe.recipe import load_recipe
+from gifcli.recipe.schema import Recipe
 
 TINY = {
     "prior.name": "classical",

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gifcli import session
-from gifcli.plan import fill_up
+from gifcli.state.plan import fill_up
 from runs import save_crops, tiny
 
 SKEWED = {"brick": 8, "cat": 3, "coffee": 1}

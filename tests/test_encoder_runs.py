@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from documents import gif
 from gifcli.encoders import TextEncoder, make_encoder
 from gifcli.models import encoder_card, revision
-from gifcli.rules import load
+from gifcli.rules.rules import load
 from runs import save_crops
 
 ARCH = "gif-test-run"

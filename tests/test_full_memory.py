@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from gifcli import packing, session, tasks
+from gifcli import session, tasks
 from gifcli.encoders.embedded import EmbeddedEncoder
 from gifcli.priors.classical import ClassicalPrior
-from gifcli.shards import ShardStore
+from gifcli.state import packing
+from gifcli.state.shards import ShardStore
 from runs import tiny
 
 ROOM = 3

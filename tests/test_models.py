@@ -5,7 +5,7 @@ import pytest
 
 from gifcli import models
 from gifcli.errors import ModelMissingError, UsageError
-from gifcli.settings import PRIOR_DEFAULTS
+from gifcli.recipe.settings import PRIOR_DEFAULTS
 
 
 def test_a_revision_is_what_is_in_the_files(tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from gifcli import owed, packing, pipeline, session
-from gifcli.run import RULES
-from gifcli.shards import ShardStore
+from gifcli import pipeline, session
+from gifcli.state import owed, packing
+from gifcli.state.files import RULES
+from gifcli.state.shards import ShardStore
 from runs import tiny
 
 

@@ -13,8 +13,8 @@ import yaml
 from documents import ROOT, gif, save_tiny
 from gifcli import errors
 from gifcli.cli import app
-from gifcli.recipe import flatten
-from gifcli.schema import Recipe, parse_percent
+from gifcli.recipe.recipe import flatten
+from gifcli.recipe.schema import Recipe, parse_percent
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(sh|console|python)\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from documents import ROOT, gif, save_tiny
-from gifcli.recipe import flatten, load_recipe, read_recipe
-from gifcli.schema import Recipe
-from gifcli.shelf import headline, shelf
+from gifcli.recipe.recipe import flatten, load_recipe, read_recipe
+from gifcli.recipe.schema import Recipe
+from gifcli.recipe.shelf import headline, shelf
 
 RECIPES = {path.stem: path for path in sorted((ROOT / "recipes").glob("*.yaml"))}
 LAUNCH = re.compile(r"^# Then run: +(gif .+)$", re.MULTILINE)

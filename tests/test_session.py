@@ -10,9 +10,10 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from gifcli import packing, session
+from gifcli import session
 from gifcli.errors import InputError, RecipeError, ShortfallError, UsageError
-from gifcli.shards import ShardStore
+from gifcli.state import packing
+from gifcli.state.shards import ShardStore
 from runs import save_crops, tiny, tree
 
 LOOSE = {f"checks__{name}__enabled": False for name in ("broken", "label", "drift", "unchanged", "duplicate")}

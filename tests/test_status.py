@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from gifcli.errors import UsageError
-from gifcli.owed import VERDICTS
-from gifcli.run import EXPORT
-from gifcli.shards import ShardStore
+from gifcli.state.files import EXPORT
+from gifcli.state.owed import VERDICTS
+from gifcli.state.shards import ShardStore
 from gifcli.status import run_status
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from gifcli import models
-from gifcli.memory_index import FILE, build, components, load
+from gifcli.judge.memory_index import FILE, build, components, load
 
 
 def image_features(features: np.ndarray, crops: np.ndarray) -> np.ndarray:

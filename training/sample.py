@@ -19,7 +19,7 @@ from packed import to_pixels
 from PIL import Image
 from torch import Tensor
 
-from gifcli.batches import SeedBatch
+from gifcli.compute.batches import SeedBatch
 from gifcli.noise import NoiseSource, Slot
 from gifcli.priors import PriorSettings
 from gifcli.priors.latent_diffusion import LatentDiffusionPrior

@@ -45,7 +45,7 @@ def expand(
     from pathlib import Path
 
     from gifcli import session
-    from gifcli.run import Options
+    from gifcli.state.run import Options
 
     overrides = {**(settings or {}), **({} if ratio is None else {"ratio": ratio})}
     target = None if output is None else Path(output)

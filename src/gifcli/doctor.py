@@ -8,9 +8,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from gifcli import __version__, safety
-from gifcli.devices import choose_device
+from gifcli import __version__
+from gifcli.compute.devices import choose_device
 from gifcli.errors import ModelMissingError
+from gifcli.judge import safety
 from gifcli.models import choose_prior, encoder_card, priors, revision
 
 PACKAGES = ("torch", "torchvision", "diffusers", "timm", "open_clip_torch", "numpy", "pillow", "pyarrow")

@@ -5,16 +5,18 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gifcli import owed, survey
-from gifcli.checklist import is_measured, to_measure
 from gifcli.engines import Engine, EngineSettings, Job, make_engine
 from gifcli.errors import InputError, UsageError
-from gifcli.induction import ensure_rules
-from gifcli.judging import judge, judged_shards, sources
+from gifcli.judge import survey
+from gifcli.judge.checklist import is_measured, to_measure
+from gifcli.judge.judging import judge, judged_shards, sources
 from gifcli.models import prior_card
-from gifcli.owed import judging_order
-from gifcli.run import CHECKED, PLAN, RULES, Run
-from gifcli.shards import ShardId
+from gifcli.rules.induction import ensure_rules
+from gifcli.state import owed
+from gifcli.state.files import CHECKED, PLAN, RULES
+from gifcli.state.owed import judging_order
+from gifcli.state.run import Run
+from gifcli.state.shards import ShardId
 
 MAX_AUTO_WORKERS = 8
 """Shards done side by side on a CPU unless stated: each takes up to a gigabyte."""
@@ -191,7 +193,7 @@ def _run_shards(run: Run, stage: str, jobs: Sequence[Job], images: int) -> Done:
 
 
 def _commit_all(run: Run, stage: str, jobs: Sequence[Job]) -> None:
-    from gifcli.tasks import StageTask
+    from gifcli.tasks.task import StageTask
 
     classes = run.scan.classes if stage == "extract" else _rule_classes(run)
     engine = _engine(run)
@@ -206,7 +208,7 @@ def _commit_all(run: Run, stage: str, jobs: Sequence[Job]) -> None:
 def _load(run: Run) -> None:
     """Loads the models that this process is going to use, so that no stage's speed has that in it."""
     if run.recipe.run.engine == "inline":
-        from gifcli.tasks import load_models
+        from gifcli.tasks.models import load_models
 
         load_models(run.recipe, _engine(run).device)
 
@@ -222,7 +224,7 @@ def _make_engine(run: Run) -> Engine:
     devices: tuple[str, ...] = (wanted.device,)
     count = 0
     if wanted.engine != "ray":  # whose machines are others
-        from gifcli.devices import choose_devices, cores
+        from gifcli.compute.devices import choose_devices, cores
 
         devices = choose_devices(wanted.device, several=wanted.engine == "local")
         count = min(cores(), MAX_AUTO_WORKERS) if devices == ("cpu",) else len(devices)

@@ -7,16 +7,22 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from gifcli import holdout, owed, pipeline, settings
+from gifcli import pipeline
 from gifcli.formats.names import folder_names
-from gifcli.plan import Plan, targets
-from gifcli.recipe import Recipe
+from gifcli.recipe import settings
+from gifcli.recipe.recipe import Recipe
 from gifcli.records import Source
-from gifcli.run import HOLDOUT, PLAN, Options, Reporter, limited, open_run, prepare_output
+from gifcli.reporter import Reporter
 from gifcli.session import Silent, go_offline
-from gifcli.shards import ShardStore
-from gifcli.source import scan
-from gifcli.unpacking import unpacked_for_now
+from gifcli.sources import holdout
+from gifcli.sources.source import scan
+from gifcli.sources.unpacking import unpacked_for_now
+from gifcli.state import owed
+from gifcli.state.files import HOLDOUT, PLAN
+from gifcli.state.opening import limited, open_run, prepare_output
+from gifcli.state.plan import Plan, targets
+from gifcli.state.run import Options
+from gifcli.state.shards import ShardStore
 
 IMAGES = 6
 SIBLINGS = 3

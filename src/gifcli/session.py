@@ -9,12 +9,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gifcli import exporting, pipeline
-from gifcli.devices import set_thread_policy
+from gifcli import pipeline
+from gifcli.compute.devices import set_thread_policy
+from gifcli.dataset import exporting
 from gifcli.errors import GifError, InputError, ShortfallError
-from gifcli.recipe import Recipe, load_recipe, read_recipe
-from gifcli.run import PLAN, Options, Reporter, Run, open_run, own_recipe, prepare_output, source_of
-from gifcli.shards import STATE, ShardStore
+from gifcli.recipe.recipe import Recipe, load_recipe, read_recipe
+from gifcli.reporter import Reporter
+from gifcli.state.files import PLAN
+from gifcli.state.opening import open_run, prepare_output
+from gifcli.state.resolving import own_recipe, source_of
+from gifcli.state.run import Options, Run
+from gifcli.state.shards import STATE, ShardStore
 from gifcli.summary import Summary, summarise
 
 
@@ -123,7 +128,7 @@ def make_recipe(name: str | None, overrides: dict[str, Any]) -> Recipe:
     Raises:
         RecipeError: no such recipe, or problems in it.
     """
-    from gifcli.shelf import shelf_recipe
+    from gifcli.recipe.shelf import shelf_recipe
 
     if name is None:
         return load_recipe("", overrides, "the command line")

@@ -5,12 +5,13 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from gifcli import owed
-from gifcli.budget import spent
-from gifcli.plan import Plan, targets
-from gifcli.recipe import read_recipe
-from gifcli.run import EXPORT, PLAN, source_of
-from gifcli.shards import FOLDERS, ShardStore
+from gifcli.recipe.recipe import read_recipe
+from gifcli.state import owed
+from gifcli.state.budget import spent
+from gifcli.state.files import EXPORT, PLAN
+from gifcli.state.plan import Plan, targets
+from gifcli.state.resolving import source_of
+from gifcli.state.shards import FOLDERS, ShardStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gifcli import owed, pipeline
-from gifcli.judging import known_sources, nearness_of
-from gifcli.nearness import to_lines
-from gifcli.run import Run
+from gifcli import pipeline
+from gifcli.judge.judging import known_sources, nearness_of
+from gifcli.judge.nearness import to_lines
+from gifcli.state import owed
+from gifcli.state.run import Run
 
 
 @dataclass(frozen=True, slots=True)

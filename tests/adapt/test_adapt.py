@@ -18,10 +18,10 @@ from gifcli.adapt.lora import FILE
 from gifcli.adapt.training import batch_rows, schedule
 from gifcli.errors import ModelMissingError, UsageError
 from gifcli.priors import PriorSettings, make_prior
-from gifcli.recipe import load_recipe
-from gifcli.schema import Recipe
-from gifcli.settings import resolve, stage_settings
-from gifcli.shards import STATE
+from gifcli.recipe.recipe import load_recipe
+from gifcli.recipe.schema import Recipe
+from gifcli.recipe.settings import resolve, stage_settings
+from gifcli.state.shards import STATE
 from processes import start
 
 WANTED = AdaptSettings(steps=20, rank=2, batch=4, rate=3e-3)

@@ -8,7 +8,7 @@ from skimage import data
 
 from gifcli.checks import Table
 from gifcli.checks.drift import DriftCheck
-from gifcli.induce import induce
+from gifcli.rules.induce import induce
 
 LABELS = {"label": np.array([0, 0])}
 

@@ -6,7 +6,7 @@ import torch
 
 from gifcli.checks import Table
 from gifcli.checks.memorised import LEAST, MemorisedCheck
-from gifcli.memory_index import PriorMemory, build
+from gifcli.judge.memory_index import PriorMemory, build
 
 
 @pytest.fixture(scope="module")

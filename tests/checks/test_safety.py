@@ -5,7 +5,7 @@ import pytest
 
 from gifcli.checks import Table
 from gifcli.checks.safety import SAFE, UNSAFE, SafetyCheck
-from gifcli.safety import load_scorer
+from gifcli.judge.safety import load_scorer
 
 
 def table(scores, seeds):

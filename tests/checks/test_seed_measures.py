@@ -6,8 +6,8 @@ import torch
 from PIL import Image, ImageFilter
 from skimage import data
 
-from gifcli.batches import pixels_to_tensor
 from gifcli.checks.seed_measures import SEED_MEASURES, contrast, sharpness
+from gifcli.compute.batches import pixels_to_tensor
 
 
 def tensor(image):

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from skimage import data
 from torch.nn.functional import normalize
 
-from gifcli.batches import pixels_to_tensor
+from gifcli.compute.batches import pixels_to_tensor
 from gifcli.encoders import TextEncoder, make_encoder
 from gifcli.encoders.clip import TEMPLATES, ClipEncoder, file_preprocessing, prepare
 from gifcli.errors import ModelMissingError

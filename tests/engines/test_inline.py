@@ -7,7 +7,7 @@ import torch
 from gifcli.engines import EngineSettings, Job, ShardResult, make_engine
 from gifcli.engines.inline import InlineEngine
 from gifcli.errors import InputError, UsageError
-from gifcli.shards import ShardId
+from gifcli.state.shards import ShardId
 
 JOBS = [Job(ShardId(n), (n,)) for n in range(6)]
 

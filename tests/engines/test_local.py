@@ -11,7 +11,7 @@ import shard_tasks
 from gifcli.engines import EngineSettings, Job, losses
 from gifcli.engines.local import LocalEngine
 from gifcli.errors import EnvironmentFault, InputError
-from gifcli.shards import ShardId
+from gifcli.state.shards import ShardId
 from processes import finish, fresh
 from runs import FLAGS, results
 

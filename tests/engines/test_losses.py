@@ -4,7 +4,7 @@ import torch
 from gifcli.engines import Job
 from gifcli.engines.losses import MOST, Losses, is_device_fault
 from gifcli.errors import EnvironmentFault
-from gifcli.shards import ShardId
+from gifcli.state.shards import ShardId
 
 JOBS = [Job(ShardId(n)) for n in range(4)]
 

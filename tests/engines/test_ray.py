@@ -12,7 +12,7 @@ import pytest
 from gifcli import session
 from gifcli.engines import EngineSettings, Job
 from gifcli.errors import InputError, UsageError
-from gifcli.shards import ShardId, ShardStore
+from gifcli.state.shards import ShardId, ShardStore
 from runs import results, tiny
 
 STORE = 100 * 1024**2

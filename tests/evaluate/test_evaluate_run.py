@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from documents import gif
-from gifcli import session, verify
+from gifcli import session
+from gifcli.dataset import verify
 from gifcli.evaluate import EvaluationSettings, evaluate_run
 from gifcli.evaluate.record import EVALUATION, keep_evaluation, read_evaluations
-from gifcli.owed import VERDICTS
 from gifcli.session import run_stage
-from gifcli.shards import ShardStore
+from gifcli.state.owed import VERDICTS
+from gifcli.state.shards import ShardStore
 from runs import save_crops, tiny
 
 QUICK = ("--rngs", "2", "--train-steps", "20")

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from gifcli import budget
 from gifcli.evaluate import EvaluationSettings, evaluate_run
-from gifcli.owed import read_progress
-from gifcli.shards import ShardStore
+from gifcli.state import budget
+from gifcli.state.owed import read_progress
+from gifcli.state.shards import ShardStore
 from gifcli.status import run_status
 from runs import save_crops
 

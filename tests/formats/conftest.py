@@ -9,7 +9,7 @@ import pytest
 from skimage import data
 
 from gifcli.formats import Count, DatasetInfo, Item, Model
-from gifcli.marks import encode_image
+from gifcli.images.marks import encode_image
 
 MakeItem = Callable[..., Item]
 MakeInfo = Callable[..., DatasetInfo]

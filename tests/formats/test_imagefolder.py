@@ -175,7 +175,9 @@ def test_a_path_that_leads_out_is_never_removed(tmp_path: Path, make_item: Make,
 
 
 def test_nothing_that_starts_the_program_loads_torch() -> None:
-    modules = "gifcli.formats.imagefolder gifcli.formats.card gifcli.formats.manifest gifcli.report.page gifcli.marks"
+    modules = (
+        "gifcli.formats.imagefolder gifcli.formats.card gifcli.formats.manifest gifcli.report.page gifcli.images.marks"
+    )
     code = f"import sys, {modules.replace(' ', ', ')}; sys.exit('torch' in sys.modules)"
     source = str(Path(gifcli.__file__).parents[1])
     subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": source}, check=True)

@@ -8,8 +8,8 @@ from torch.nn.functional import normalize
 
 from gifcli.guides import make_guide
 from gifcli.guides.classifier import PrototypeClassifier, TextClassifier, make_classifier
-from gifcli.induce import induce
-from gifcli.rules import Rules
+from gifcli.rules.induce import induce
+from gifcli.rules.rules import Rules
 
 G = torch.Generator().manual_seed(0)
 P = normalize(torch.randn(5, 16, generator=G), dim=-1)

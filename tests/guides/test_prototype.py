@@ -1,7 +1,7 @@
 import torch
 from torch.nn.functional import normalize
 
-from gifcli.batches import SeedBatch
+from gifcli.compute.batches import SeedBatch
 from gifcli.guides import Prototypes, make_guide
 from gifcli.guides.prototype import s_proto
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from skimage import data
 
-from gifcli.batches import SeedBatch, pixels_to_tensor
+from gifcli.compute.batches import SeedBatch, pixels_to_tensor
 from gifcli.models import EMBEDDED_FOLDER, choose_prior
 from gifcli.noise import NoiseSource, Slot
 from gifcli.priors import PriorSettings, make_prior

@@ -6,10 +6,10 @@ from skimage import data
 from torch import Tensor
 from torch.nn import functional as F
 
-from gifcli.ascent import AtSize
-from gifcli.batches import SeedBatch, pixels_to_tensor, tensor_to_pixels
+from gifcli.compute.batches import SeedBatch, pixels_to_tensor, tensor_to_pixels
 from gifcli.encoders.embedded import EmbeddedEncoder
 from gifcli.errors import UsageError
+from gifcli.guidance.ascent import AtSize
 from gifcli.noise import NoiseSource, Slot
 from gifcli.priors import Condition, PriorSettings, classical, make_prior
 from gifcli.priors.classical import ClassicalPrior

@@ -17,11 +17,11 @@ from skimage import data
 from transformers import CLIPImageProcessor
 
 import checkpoints
-from gifcli.ascent import AtSize
-from gifcli.batches import SeedBatch, pixels_to_tensor
+from gifcli.compute.batches import SeedBatch, pixels_to_tensor
 from gifcli.encoders import make_encoder
 from gifcli.encoders.clip import prepare
 from gifcli.errors import UsageError
+from gifcli.guidance.ascent import AtSize
 from gifcli.models import prior_card
 from gifcli.noise import NoiseSource, Slot
 from gifcli.priors import Prior, PriorSettings, make_prior

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from embedded_parts import CONDITION, save_embedded
-from gifcli.batches import SeedBatch, pixels_to_tensor
+from gifcli.compute.batches import SeedBatch, pixels_to_tensor
 from gifcli.errors import ModelMissingError
 from gifcli.noise import NoiseSource, Slot
 from gifcli.priors import PriorSettings

@@ -10,8 +10,8 @@ from skimage import data
 from transformers import ViTImageProcessor, ViTMAEForPreTraining
 
 import checkpoints
-from gifcli.ascent import AtSize
-from gifcli.batches import SeedBatch, pixels_to_tensor
+from gifcli.compute.batches import SeedBatch, pixels_to_tensor
+from gifcli.guidance.ascent import AtSize
 from gifcli.noise import NoiseSource, Slot
 from gifcli.priors import PriorSettings, make_prior
 

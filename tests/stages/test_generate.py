@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gifcli.marks import read_marks
+from gifcli.images.marks import read_marks
 from gifcli.noise import NoiseSource, Slot
 from gifcli.priors import Condition
 from gifcli.priors.classical import ClassicalPrior

@@ -11,16 +11,16 @@ from skimage import data
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
-from gifcli.ascent import Objective
-from gifcli.batches import SeedBatch, pixels_to_tensor, seed_batch
+from gifcli.compute.batches import SeedBatch, pixels_to_tensor, seed_batch
 from gifcli.encoders import Encoder
 from gifcli.encoders.embedded import EmbeddedEncoder
 from gifcli.errors import UsageError
+from gifcli.guidance.ascent import Objective
 from gifcli.guides import Weighted, make_guide
 from gifcli.guides.classifier import make_classifier
-from gifcli.induce import induce
 from gifcli.noise import Slot, generator
 from gifcli.records import Noise, Seed
+from gifcli.rules.induce import induce
 from gifcli.stages import Tools
 from gifcli.stages.optimize import GuidanceSettings, Work, optimize
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import checkpoints
-from gifcli.ascent import GuidanceSettings
-from gifcli.batches import SeedBatch, pixels_to_tensor
+from gifcli.compute.batches import SeedBatch, pixels_to_tensor
+from gifcli.guidance.ascent import GuidanceSettings
 from gifcli.guides import Weighted, make_guide
 from gifcli.guides.classifier import class_prototypes, make_classifier
 from gifcli.priors import PriorSettings, make_prior

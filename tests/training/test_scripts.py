@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gifcli.batches import SeedBatch
+from gifcli.compute.batches import SeedBatch
 from gifcli.noise import NoiseSource, Slot
 from gifcli.priors import PriorSettings
 from gifcli.priors.latent_diffusion import LatentDiffusionPrior

@@ -5,16 +5,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gifcli import settings as stage_settings
 from gifcli.adapt.material import Material, read_material
 from gifcli.errors import UsageError
 from gifcli.models import prior_card, prior_checkpoint
-from gifcli.recipe import Recipe
-from gifcli.run import Reporter
-from gifcli.seals import to_json
-from gifcli.shards import STATE, ShardStore, digest, write_atomic
-from gifcli.source import refuse_overlap
-from gifcli.unpacking import unpacked_for_now
+from gifcli.recipe import settings as stage_settings
+from gifcli.recipe.recipe import Recipe
+from gifcli.reporter import Reporter
+from gifcli.sources.source import refuse_overlap
+from gifcli.sources.unpacking import unpacked_for_now
+from gifcli.state.seals import to_json
+from gifcli.state.shards import STATE, ShardStore, digest, write_atomic
 
 SIGN = "adapter.json"
 """Written last: what the weights beside it were made of."""

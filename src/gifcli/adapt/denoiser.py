@@ -8,12 +8,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gifcli.adapt.material import Material
-from gifcli.batches import pixels_to_tensor
-from gifcli.devices import choose_device
+from gifcli.compute.batches import pixels_to_tensor
+from gifcli.compute.devices import choose_device
 from gifcli.priors import make_prior
 from gifcli.priors.latent_diffusion import LatentDiffusionPrior
 from gifcli.priors.projection import layout
-from gifcli.recipe import Recipe
+from gifcli.recipe.recipe import Recipe
 from gifcli.records import Array
 
 FILE = "denoiser.safetensors"
@@ -28,7 +28,7 @@ class DenoiserLesson:
     """Rectified flow (arXiv 2209.03003): the velocity noise - x is to be told from (1 - t) x + t noise."""
 
     def __init__(self, material: Material, recipe: Recipe, rate: float | None = None) -> None:
-        from gifcli.tasks import prior_settings
+        from gifcli.tasks.arguments import prior_settings
 
         device = choose_device(recipe.run.device, "float32")
         made = make_prior(prior_settings(recipe), device.name, "float32")

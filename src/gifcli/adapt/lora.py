@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gifcli.adapt.material import Material
-from gifcli.batches import pixels_to_tensor
-from gifcli.devices import choose_device
+from gifcli.compute.batches import pixels_to_tensor
+from gifcli.compute.devices import choose_device
 from gifcli.errors import ModelMissingError
-from gifcli.recipe import Recipe
+from gifcli.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
     from gifcli.adapt import AdaptSettings
@@ -110,7 +110,7 @@ class LoraLesson:
 def _prior(recipe: Recipe) -> "DiffusersPrior":
     """The checkpoint: in float32 on a CPU, where a resumed update is then the same; in bf16 on a GPU."""
     from gifcli.priors import make_prior
-    from gifcli.tasks import prior_settings
+    from gifcli.tasks.arguments import prior_settings
 
     device = choose_device(recipe.run.device, recipe.run.dtype)
     dtype = "float32" if device.name == "cpu" and recipe.run.dtype == "auto" else device.dtype

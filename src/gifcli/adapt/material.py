@@ -5,13 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from gifcli import holdout
 from gifcli.errors import InputError
-from gifcli.images import Picture, Size, fit, read
-from gifcli.recipe import Recipe
+from gifcli.images.reading import Picture, Size, fit, read
+from gifcli.recipe.recipe import Recipe
 from gifcli.records import Array, Source
-from gifcli.run import limited
-from gifcli.source import scan
+from gifcli.sources import holdout
+from gifcli.sources.source import scan
+from gifcli.state.opening import limited
 
 READERS = 4
 LOOKED_AT = 32

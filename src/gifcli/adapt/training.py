@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
-from gifcli.batching import out_of_memory
+from gifcli.compute.batching import out_of_memory
 from gifcli.errors import EnvironmentFault
-from gifcli.run import Reporter
-from gifcli.shards import write_atomic
+from gifcli.reporter import Reporter
+from gifcli.state.shards import write_atomic
 
 if TYPE_CHECKING:
     from gifcli.adapt import AdaptSettings

@@ -6,8 +6,8 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gifcli.batches import SeedBatch
-from gifcli.rules import Rules
+from gifcli.compute.batches import SeedBatch
+from gifcli.rules.rules import Rules
 
 NAMES = ("broken", "safety", "label", "drift", "band", "unchanged", "memorised", "leak", "duplicate", "outlier")
 """All checks, in the order in which they speak where several reject."""

@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gifcli.batches import SeedBatch
 from gifcli.checks import Columns, SampleBatch, Table
 from gifcli.checks.seed_measures import luma
-from gifcli.rules import Rules
+from gifcli.compute.batches import SeedBatch
+from gifcli.rules.rules import Rules
 
 MOST_PSNR = 100.0
 """Decibels at which images count as equal."""

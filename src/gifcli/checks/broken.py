@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gifcli.batches import SeedBatch
 from gifcli.checks import Columns, SampleBatch, Table
 from gifcli.checks.seed_measures import contrast, sharpness
 from gifcli.checks.thresholds import threshold
-from gifcli.rules import Rules
+from gifcli.compute.batches import SeedBatch
+from gifcli.rules.rules import Rules
 
 FLAT = 0.02
 """Contrast below which an image is flat, unless seeds are as flat themselves."""

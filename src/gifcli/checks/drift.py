@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gifcli.batches import SeedBatch
 from gifcli.checks import Columns, SampleBatch, Table
 from gifcli.checks.thresholds import threshold
-from gifcli.rules import Rules, drift
+from gifcli.compute.batches import SeedBatch
+from gifcli.rules.rules import Rules, drift
 
 WAY = 0.75
 """The share of the way to the nearest other class that a class may spread over."""

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gifcli.batches import SeedBatch, tensor_to_pixels
 from gifcli.checks import Columns, SampleBatch, Table
 from gifcli.checks.fingerprints import perceptual_hash, sketch
 from gifcli.checks.neighbours import near_pairs
 from gifcli.checks.thresholds import bits_apart, likeness
-from gifcli.rules import Rules
+from gifcli.compute.batches import SeedBatch, tensor_to_pixels
+from gifcli.rules.rules import Rules
 
 Array = NDArray[Any]
 

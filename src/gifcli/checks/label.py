@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from gifcli.batches import SeedBatch
 from gifcli.checks import Columns, SampleBatch, Table
 from gifcli.checks.thresholds import threshold
-from gifcli.rules import Rules
+from gifcli.compute.batches import SeedBatch
+from gifcli.rules.rules import Rules
 
 Classifier = Callable[[torch.Tensor], torch.Tensor]
 """Unit features (n d) -> class probabilities (n C)."""

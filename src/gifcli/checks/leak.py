@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from gifcli.batches import SeedBatch
 from gifcli.checks import Columns, SampleBatch, Table
 from gifcli.checks.fingerprints import mirrored_hash, sketch_error
 from gifcli.checks.neighbours import near_pairs
 from gifcli.checks.thresholds import bits_apart, threshold
-from gifcli.rules import Rules
+from gifcli.compute.batches import SeedBatch
+from gifcli.rules.rules import Rules
 
 MAX_SIMILARITY = 0.85
 """What stands in where it is not known how alike copies are."""

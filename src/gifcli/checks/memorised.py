@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gifcli.batches import SeedBatch
 from gifcli.checks import Columns, SampleBatch, Table
 from gifcli.checks.thresholds import TWINS
-from gifcli.rules import Rules
+from gifcli.compute.batches import SeedBatch
+from gifcli.rules.rules import Rules
 
 Array = NDArray[Any]
 

@@ -5,9 +5,9 @@ from functools import partial
 
 import numpy as np
 
-from gifcli.batches import SeedBatch
 from gifcli.checks import Columns, SampleBatch, Table
-from gifcli.rules import Rules
+from gifcli.compute.batches import SeedBatch
+from gifcli.rules.rules import Rules
 
 LEAST = 8
 """Scores in the window from which a mean and a deviation can be told."""

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gifcli.batches import SeedBatch, tensor_to_pixels
 from gifcli.checks import Columns, SampleBatch, Table
-from gifcli.rules import Rules
+from gifcli.compute.batches import SeedBatch, tensor_to_pixels
+from gifcli.rules.rules import Rules
 
 SAFE, UNSAFE = 0.5, 0.8
 """Below the first an image is rather safe; above the second it is most likely not, as the authors of open_nsfw say."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gifcli.rules import Rules
+from gifcli.rules.rules import Rules
 
 TWINS = 0.98
 """Features above this similarity are a copy's, even in a set that has copies among its seeds."""

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from gifcli.batches import SeedBatch, tensor_to_pixels
 from gifcli.checks import Columns, SampleBatch, Table
 from gifcli.checks.fingerprints import perceptual_hash
 from gifcli.checks.thresholds import bits_apart, likeness
-from gifcli.rules import Rules
+from gifcli.compute.batches import SeedBatch, tensor_to_pixels
+from gifcli.rules.rules import Rules
 
 MAX_SIMILARITY = 0.96
 MAX_HASH_DISTANCE = 8

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from gifcli.shards import ShardId
+from gifcli.state.shards import ShardId
 
 
 @dataclass(frozen=True, slots=True)

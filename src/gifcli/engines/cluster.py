@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from gifcli.devices import Device
+from gifcli.compute.devices import Device
 from gifcli.errors import EnvironmentFault, UsageError
 
 
@@ -43,7 +43,7 @@ def on_gpus(wanted: str) -> bool:
 
 def remote_device(address: str | None, wanted: str) -> Device:
     """The device and dtype of a worker in the cluster: of the first that answers; the run then keeps to that dtype."""
-    from gifcli.devices import choose_device
+    from gifcli.compute.devices import choose_device
 
     connect(address)
     import ray  # which may not be installed: `connect` says so

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
-from gifcli.devices import cores, set_thread_policy
+from gifcli.compute.devices import cores, set_thread_policy
 from gifcli.engines import EngineSettings, Job, ShardResult, ShardTask
 from gifcli.engines.losses import Losses
 from gifcli.engines.worker import Message, lanes, serve

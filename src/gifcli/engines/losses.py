@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from gifcli.engines import Job
 from gifcli.errors import EnvironmentFault
-from gifcli.shards import ShardId
+from gifcli.state.shards import ShardId
 
 MOST = 3
 """Times that one shard may be lost; and times in a row that a device may lose its worker."""

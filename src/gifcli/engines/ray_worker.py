@@ -7,7 +7,7 @@ from pathlib import Path
 from platform import node
 
 from gifcli import __version__
-from gifcli.devices import set_thread_policy
+from gifcli.compute.devices import set_thread_policy
 from gifcli.engines import Job, ShardResult, ShardTask
 from gifcli.engines.losses import is_device_fault
 from gifcli.engines.pulse import pulse

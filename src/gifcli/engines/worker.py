@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from typing import Any
 
-from gifcli.devices import set_thread_policy
+from gifcli.compute.devices import set_thread_policy
 from gifcli.engines import Job, ShardTask
 from gifcli.engines.inline import GPU_LANES
 from gifcli.engines.losses import is_device_fault

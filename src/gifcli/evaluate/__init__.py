@@ -10,8 +10,8 @@ from gifcli.evaluate.record import Evaluation, keep_evaluation, read_evaluations
 from gifcli.evaluate.settings import EvaluationSettings, parse_threshold, require_gain
 
 if TYPE_CHECKING:
-    from gifcli.run import Run
     from gifcli.session import Access
+    from gifcli.state.run import Run
 
 __all__ = ["EvaluationSettings", "evaluate_run", "parse_threshold", "require_gain", "write_run_advice"]
 
@@ -28,14 +28,14 @@ def evaluate_run(
         InputError: test images that cannot be used.
     """
     from gifcli import session
-    from gifcli.run import own_recipe, source_of
+    from gifcli.state.resolving import own_recipe, source_of
 
     settings.checked()
     access = access or session.Access()
     source, recipe = source_of(root), own_recipe(root, {})
     with session.opened(source, root, recipe, access) as run:
+        from gifcli.dataset.exporting import export, retell
         from gifcli.evaluate.evaluation import evaluate
-        from gifcli.exporting import export, retell
         from gifcli.pipeline import need_rules
 
         need_rules(run)

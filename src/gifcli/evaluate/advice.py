@@ -108,7 +108,7 @@ def render_advice(advice: Mapping[str, Any]) -> bytes:
 
 def write_advice(folder: Path, advice: Mapping[str, Any]) -> str:
     """Writes `advice.yaml` into a folder where it differs -> its name."""
-    from gifcli.shards import write_atomic
+    from gifcli.state.shards import write_atomic
 
     path, data = folder / ADVICE, render_advice(advice)
     if not path.is_file() or path.read_bytes() != data:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from gifcli.batches import pixels_to_tensor
-from gifcli.devices import cores
+from gifcli.compute.batches import pixels_to_tensor
+from gifcli.compute.devices import cores
 from gifcli.encoders import Encoder
 from gifcli.evaluate.augment import trivial, weak
 from gifcli.evaluate.training import one_thread_each

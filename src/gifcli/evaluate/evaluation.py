@@ -16,7 +16,7 @@ from gifcli.evaluate.settings import EvaluationSettings
 from gifcli.evaluate.table import CLEAN, Measured, class_changes, measure
 from gifcli.evaluate.training import Job, Predictions, train_all
 from gifcli.evaluate.trial import Trial, make_trial
-from gifcli.run import Run
+from gifcli.state.run import Run
 
 Found = dict[Arm, list[Predictions]]
 

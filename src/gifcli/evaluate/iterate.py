@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gifcli import budget, pipeline
+from gifcli import pipeline
 from gifcli.errors import UsageError
 from gifcli.evaluate.arms import Arm, plain_share
 from gifcli.evaluate.choice import INNER_SHARE
@@ -18,9 +18,10 @@ from gifcli.evaluate.table import CLEAN
 from gifcli.evaluate.testset import find_test_set, read_images
 from gifcli.evaluate.training import Job, train_all
 from gifcli.evaluate.trial import encoder_of, short_side
-from gifcli.plan import targets
 from gifcli.records import Array, Seed
-from gifcli.run import Run
+from gifcli.state import budget
+from gifcli.state.plan import targets
+from gifcli.state.run import Run
 
 CAP = 4
 """Times the largest uniform share that a single seed may get."""

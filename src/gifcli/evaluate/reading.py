@@ -7,14 +7,15 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
-from gifcli import packing
 from gifcli.evaluate.pool import Pool, pool_of
-from gifcli.images import fit
-from gifcli.judging import features, judged_shards
-from gifcli.owed import read_progress
+from gifcli.images.reading import fit
+from gifcli.judge.judging import features, judged_shards
 from gifcli.records import Array, Seed
-from gifcli.run import MANIFEST, Run
-from gifcli.shards import ShardId
+from gifcli.state import packing
+from gifcli.state.files import MANIFEST
+from gifcli.state.owed import read_progress
+from gifcli.state.run import Run
+from gifcli.state.shards import ShardId
 
 Encode = Callable[[list[Array]], Array]
 """Images (h w 3) uint8, of any sizes -> features (n d) float32."""

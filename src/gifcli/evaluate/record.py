@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gifcli.budget import BUDGET
-from gifcli.owed import VERDICTS
-from gifcli.recipe import read_recipe
-from gifcli.run import RECIPE
-from gifcli.seals import to_json
-from gifcli.shards import ShardStore, digest, write_atomic
+from gifcli.recipe.recipe import read_recipe
+from gifcli.state.budget import BUDGET
+from gifcli.state.files import RECIPE
+from gifcli.state.owed import VERDICTS
+from gifcli.state.seals import to_json
+from gifcli.state.shards import ShardStore, digest, write_atomic
 
 EVALUATION = "evaluation.json"
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from gifcli import holdout
 from gifcli.errors import InputError, UsageError
-from gifcli.images import bucket, fit, read
+from gifcli.images.reading import bucket, fit, read
 from gifcli.records import Array, Source
-from gifcli.run import Run
-from gifcli.source import scan
+from gifcli.sources import holdout
+from gifcli.sources.source import scan
+from gifcli.state.run import Run
 
 READERS = 2
 MULTIPLE = 8

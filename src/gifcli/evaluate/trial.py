@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gifcli.devices import choose_device
+from gifcli.compute.devices import choose_device
 from gifcli.errors import UsageError
 from gifcli.evaluate.cnn import Network
 from gifcli.evaluate.corruptions import CORRUPTIONS, corrupt
@@ -19,7 +19,7 @@ from gifcli.evaluate.table import CLEAN
 from gifcli.evaluate.testset import TestSet, find_test_set, read_images, squares
 from gifcli.evaluate.training import Learner
 from gifcli.records import Array
-from gifcli.run import Run
+from gifcli.state.run import Run
 
 SIDE = 64
 """Pixels at which networks are trained from scratch, unless the architecture insists on another side."""

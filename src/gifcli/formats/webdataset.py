@@ -16,7 +16,7 @@ from gifcli.formats import DatasetInfo, Item, Ledger
 from gifcli.formats.columns import as_text, columns
 from gifcli.formats.containers import Containers
 from gifcli.formats.stale import DATA
-from gifcli.seals import to_json
+from gifcli.state.seals import to_json
 
 MAX_BYTES = 256 * 2**20
 KEY = re.compile(r"[A-Za-z0-9_-]{1,95}")

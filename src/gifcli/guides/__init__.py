@@ -6,7 +6,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from gifcli.batches import SeedBatch
+from gifcli.compute.batches import SeedBatch
 
 Classifier = Callable[[Tensor], Tensor]
 """Unit features (n d) -> class probabilities (n C), differentiable."""

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from gifcli.guides import Classifier, Prototypes
-from gifcli.rules import Array, Rules
+from gifcli.rules.rules import Array, Rules
 
 TEXT_TAU = 100.0
 """CLIP's own temperature (arXiv 2103.00020)."""

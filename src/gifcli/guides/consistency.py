@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from gifcli.batches import SeedBatch
+from gifcli.compute.batches import SeedBatch
 from gifcli.guides import Classifier
 
 

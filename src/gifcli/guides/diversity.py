@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from gifcli.batches import SeedBatch
+from gifcli.compute.batches import SeedBatch
 
 
 def s_div(v: Tensor) -> Tensor:

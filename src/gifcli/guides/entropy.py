@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gifcli.batches import SeedBatch
+from gifcli.compute.batches import SeedBatch
 from gifcli.guides import Classifier
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor
 
-from gifcli.batches import SeedBatch
+from gifcli.compute.batches import SeedBatch
 from gifcli.encoders import Encoder
 from gifcli.noise import NoiseSource
 

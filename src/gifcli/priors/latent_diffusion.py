@@ -24,10 +24,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from gifcli.batches import SeedBatch
+from gifcli.compute.batches import SeedBatch
 from gifcli.encoders import Encoder, make_encoder
 from gifcli.errors import ModelMissingError, UsageError
-from gifcli.images import bucket
+from gifcli.images.reading import bucket
 from gifcli.models import component_files, lora_files, revision
 from gifcli.noise import NoiseSource
 from gifcli.priors import Condition, PriorSettings, Steer

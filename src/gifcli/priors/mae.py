@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gifcli.batches import SeedBatch
+from gifcli.compute.batches import SeedBatch
 from gifcli.encoders import Encoder
 from gifcli.errors import ModelMissingError, UsageError
-from gifcli.images import bucket
+from gifcli.images.reading import bucket
 from gifcli.models.checkpoint import Checkpoint
 from gifcli.models.quiet import quiet
 from gifcli.noise import NoiseSource

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # export is a stage too, and needs no torch
-    from gifcli.batching import BatchLimit
+    from gifcli.compute.batching import BatchLimit
     from gifcli.encoders import Encoder
     from gifcli.priors import Prior
-    from gifcli.rules import Rules
+    from gifcli.rules.rules import Rules
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from gifcli.batches import SeedBatch, pixels_to_tensor
-from gifcli.batching import BatchLimit, batched
 from gifcli.checks.fingerprints import perceptual_hash
 from gifcli.checks.resaved import saved_again
 from gifcli.checks.seed_measures import SEED_MEASURES
+from gifcli.compute.batches import SeedBatch, pixels_to_tensor
+from gifcli.compute.batching import BatchLimit, batched
 from gifcli.records import Array, Seed, Source
 from gifcli.stages import Tools
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from gifcli.batches import pixels_to_tensor, seed_batch
-from gifcli.batching import BatchLimit, batched
 from gifcli.checks import NAMES, Check, SampleBatch, Table
 from gifcli.checks.fingerprints import sketch
-from gifcli.decoding import Decoder
-from gifcli.devices import helper_threads
+from gifcli.compute.batches import pixels_to_tensor, seed_batch
+from gifcli.compute.batching import BatchLimit, batched
+from gifcli.compute.devices import helper_threads
+from gifcli.images.decoding import Decoder
 from gifcli.records import Array, Sample, Seed
 from gifcli.stages import Tools
 

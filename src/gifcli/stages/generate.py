@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 
 from gifcli import __version__
-from gifcli.batches import SeedBatch, seed_batch
-from gifcli.batching import BatchLimit, batched
-from gifcli.devices import helper_threads
-from gifcli.marks import encode_image
+from gifcli.compute.batches import SeedBatch, seed_batch
+from gifcli.compute.batching import BatchLimit, batched
+from gifcli.compute.devices import helper_threads
+from gifcli.compute.transfer import Landing, land, upload
+from gifcli.guidance.perturb import perturb
+from gifcli.images.marks import encode_image
 from gifcli.noise import NoiseSource, Slot, generator
-from gifcli.perturb import perturb
 from gifcli.priors import Condition, Prior
 from gifcli.records import Array, Noise, Sample, Seed
 from gifcli.stages import Tools
-from gifcli.transfer import Landing, land, upload
 
 
 @dataclass(frozen=True, slots=True)

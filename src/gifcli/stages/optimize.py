@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gifcli.ascent import AtSize, GuidanceSettings, Objective, Score, ascend
-from gifcli.batches import seed_batch
-from gifcli.batching import BatchLimit, batched
+from gifcli.compute.batches import seed_batch
+from gifcli.compute.batching import BatchLimit, batched
 from gifcli.errors import UsageError
+from gifcli.guidance.ascent import AtSize, GuidanceSettings, Objective, Score, ascend
+from gifcli.guidance.perturb import noise_shape
 from gifcli.guides import Weighted
 from gifcli.noise import NoiseSource, Slot
-from gifcli.perturb import noise_shape
 from gifcli.priors import Prior
 from gifcli.records import Noise, Scores, Seed
 from gifcli.stages import Tools

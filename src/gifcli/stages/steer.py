@@ -13,17 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gifcli.ascent import AtSize, GuidanceSettings, Objective, Score, ascend
-from gifcli.batches import SeedBatch, seed_batch
-from gifcli.batching import BatchLimit, batched
+from gifcli.compute.batches import SeedBatch, seed_batch
+from gifcli.compute.batching import BatchLimit, batched
+from gifcli.compute.transfer import Landing, land, upload
 from gifcli.encoders import Encoder
+from gifcli.guidance.ascent import AtSize, GuidanceSettings, Objective, Score, ascend
+from gifcli.guidance.perturb import perturb
 from gifcli.guides import Weighted
 from gifcli.noise import NoiseSource, Slot
-from gifcli.perturb import perturb
 from gifcli.records import Noise, Sample, Scores, Seed
 from gifcli.stages import Tools
 from gifcli.stages.generate import Conditions, GenerateSettings, generate, prompt_for
-from gifcli.transfer import Landing, land, upload
 
 TOGETHER = 8
 """Siblings that are guided jointly, at most: they are denoised side by side, whatever the batch size."""

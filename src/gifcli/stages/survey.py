@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from gifcli.batches import pixels_to_tensor
 from gifcli.checks.fingerprints import perceptual_hash, sketch
+from gifcli.compute.batches import pixels_to_tensor
 from gifcli.records import Array
 from gifcli.stages import Tools
 

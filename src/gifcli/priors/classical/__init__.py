@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gifcli.batches import SeedBatch
+from gifcli.compute.batches import SeedBatch
 from gifcli.encoders import Encoder
 from gifcli.errors import UsageError
 from gifcli.models import CLASSICAL

@@ -7,10 +7,10 @@ decodes the latent, through the tiny autoencoder if there is one, and encodes th
 import torch
 from torch import Tensor
 
-from gifcli.batches import SeedBatch
+from gifcli.compute.batches import SeedBatch
 from gifcli.encoders import Encoder
 from gifcli.errors import ModelMissingError
-from gifcli.images import bucket
+from gifcli.images.reading import bucket
 from gifcli.models import lora_files, tiny_checkpoint
 from gifcli.models.checkpoint import Checkpoint
 from gifcli.noise import NoiseSource

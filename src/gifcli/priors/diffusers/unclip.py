@@ -10,7 +10,7 @@ from diffusers.models.embeddings import get_timestep_embedding
 from torch import Tensor
 from torch.nn import functional as F
 
-from gifcli.batches import SeedBatch
+from gifcli.compute.batches import SeedBatch
 from gifcli.encoders import Encoder
 from gifcli.encoders.unclip import UnclipEncoder
 from gifcli.errors import UsageError

@@ -1,0 +1,1 @@
+"""Which device and dtype, how many rows together, and how they travel there."""

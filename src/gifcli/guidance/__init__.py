@@ -1,0 +1,1 @@
+"""How a latent is perturbed, and how the perturbation climbs the guides' score."""

@@ -1,0 +1,1 @@
+"""From what the checks measured to verdicts over the whole run."""

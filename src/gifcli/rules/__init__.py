@@ -1,0 +1,1 @@
+"""What the seeds of a set say of each class: prototypes, clusters, temperature and quantiles, frozen after extract."""

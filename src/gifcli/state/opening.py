@@ -1,0 +1,140 @@
+"""Opening a run folder: source, recipe and what is there already are brought together, or refused with a reason."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from gifcli import models
+from gifcli.errors import InputError, UsageError
+from gifcli.recipe import settings
+from gifcli.recipe.recipe import Recipe
+from gifcli.records import Source
+from gifcli.reporter import Reporter
+from gifcli.sources import holdout
+from gifcli.sources.source import Scan, refuse_overlap, scan
+from gifcli.sources.unpacking import unpack
+from gifcli.state.clearing import clear_from, drop_rules, empty, redo
+from gifcli.state.files import CACHE, HOLDOUT, ORIGIN, PLAN, RULES, SETTINGS, UNPACKED
+from gifcli.state.plan import Plan
+from gifcli.state.resolving import left_open, with_dtype, with_rules
+from gifcli.state.run import Options, Run
+from gifcli.state.shards import STATE, ShardStore
+
+SHARD_SLOTS = 512
+"""Samples in a shard, about, at most: what a worker holds in memory at a time."""
+
+
+def prepare_output(root: Path, source: Path, options: Options) -> None:
+    """Refuses an output that must not be written to. Call before locking.
+
+    Raises:
+        UsageError: it overlaps with the source, exists and must not, or is a folder of something else.
+    """
+    refuse_overlap(source, root)
+    if root.exists() and not root.is_dir():
+        raise UsageError(f"{root}: expected a folder to write to, found a file; choose another with -o")
+    if not root.is_dir() or not any(root.iterdir()):
+        return
+    if not (root / STATE).is_dir():
+        raise UsageError(f"{root}: expected a new folder or a run folder of gif, found other files; choose another -o")
+    if options.if_exists == "error":
+        raise UsageError(f"{root} exists already (--if-exists error); choose another with -o")
+
+
+def open_run(store: ShardStore, source: Path, recipe: Recipe, options: Options, reporter: Reporter) -> Run:
+    """Brings source, recipe and state together; the run must be locked.
+
+    Raises:
+        UsageError: a setting differs from the one that finished shards were made with.
+        InputError: the source cannot be used.
+    """
+    folder = unpack(source, store.state / UNPACKED)
+    known = store.load(CACHE) or {}
+    found = scan(
+        folder, classes_file=file_of(recipe.input.classes), labels_file=file_of(recipe.input.labels), known=known
+    )
+    if options.if_exists == "overwrite":
+        empty(store)
+    if options.redo == "extract":
+        clear_from(store, "extract")
+    store.save(CACHE, found.files)
+    stored = store.load(SETTINGS) or {}
+    for warning in found.warnings:
+        reporter.warn(warning)
+    plan = Plan.from_state(
+        store.load(PLAN) if store.done("extract") else None
+    )  # a plan that nothing follows yet is void
+    found = set_aside(store, found, plan, recipe.input.holdout)
+    _announce(recipe, stored, reporter)
+    resolved = with_dtype(settings.resolve(recipe, stored), stored)
+    run = Run(store, folder, with_rules(store, resolved), found, plan, reporter)
+    run.stages = settings.stage_settings(run.recipe)
+    redo(run, stored, options)
+    _plan_sources(run, options)
+    run.set_recipe(with_rules(store, resolved))  # the rules may have been dropped
+    store.save(ORIGIN, {"auto": left_open(recipe, run.recipe, stored, store), "source": str(source.resolve())})
+    return run
+
+
+def _announce(recipe: Recipe, stored: settings.Stored, reporter: Reporter) -> None:
+    """Says which prior `auto` takes, the first time; downloads models that the recipe names and the machine lacks."""
+    if recipe.prior.name == "auto" and "extract" not in stored:
+        name, why = models.choose_prior(recipe.run.device)
+        other = (
+            "" if name == models.RECOMMENDED else f"; for a text-to-image model: gif models pull {models.RECOMMENDED}"
+        )
+        reporter.say(f"prior: {name} ({why}){other}")
+    named = (recipe.prior.name, recipe.prior.lora, recipe.prior.tiny, recipe.encoder.name)
+    missing = [name for name in named if name and models.hub.is_missing(name)]
+    models.hub.pull_all(missing, reporter.say)
+
+
+def file_of(path: str | None) -> Path | None:
+    return Path(path) if path else None
+
+
+def set_aside(store: ShardStore, found: Scan, plan: Plan, share: float) -> Scan:
+    """The scan with the holdout as a split of its own; which images those are is kept."""
+    before = store.load(HOLDOUT) or [] if plan.shards else []
+    aside = holdout.choose(found.sources, share, before, {source.sha256 for source in plan.sources})
+    if share:
+        store.save(HOLDOUT, sorted(aside))
+    return replace(found, sources=holdout.split_off(found.sources, aside)) if share else found
+
+
+def _plan_sources(run: Run, options: Options) -> None:
+    """Puts new images into the plan where that is wanted; says what it leaves alone."""
+    train = limited([source for source in run.scan.sources if source.split == "train"], run.recipe.input.limit)
+    if not train:
+        raise InputError(f"{run.source}: no image is left for training after --holdout; use a smaller share")
+    known = {source.key for source in run.plan.sources}
+    new = [source for source in train if source.key not in known]
+    if gone := known - {source.key for source in run.scan.sources}:
+        run.reporter.warn(
+            f"images of this run that are no longer in {run.source}, left out with what was made of them: {len(gone)}"
+        )
+    if known and new and options.if_exists != "extend":
+        run.reporter.warn(
+            f"images in {run.source} that are new to this run, left alone: {len(new)}; take them in with --if-exists extend"
+        )
+        return
+    run.plan.add_sources(
+        train, min(run.recipe.run.shard_seeds, max(1, round(SHARD_SLOTS / run.recipe.ratio_or_default)))
+    )
+    rules = run.store.load(RULES)
+    unknown = {source.label for source in new} - set(rules["seeded"] if rules else run.scan.classes)
+    if unknown:  # before the plan says that these images are known
+        names = ", ".join(sorted(unknown))
+        run.reporter.say(f"new class {names}: the rules are induced anew, and all is redone from optimize")
+        drop_rules(run.store)
+    run.store.save(PLAN, run.plan.to_state())
+
+
+def limited(sources: list[Source], limit: int | None) -> list[Source]:
+    """At most `limit` sources a class, the first by path."""
+    taken: dict[str, int] = {}
+    result = []
+    for source in sources:
+        taken[source.label] = taken.get(source.label, 0) + 1
+        if limit is None or taken[source.label] <= limit:
+            result.append(source)
+    return result

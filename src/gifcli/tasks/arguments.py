@@ -1,0 +1,62 @@
+"""A resolved recipe -> what priors and stages are called with."""
+
+from gifcli.priors import PriorSettings
+from gifcli.recipe.recipe import Recipe
+from gifcli.stages.generate import GenerateSettings
+from gifcli.stages.optimize import GuidanceSettings
+
+
+def prior_settings(recipe: Recipe) -> PriorSettings:
+    """The prior's settings from a resolved recipe."""
+    prior = recipe.prior
+    return PriorSettings(
+        name=prior.name,
+        steps=int(prior.steps),
+        strength=float(prior.strength),
+        guidance_scale=float(prior.guidance_scale),
+        size=recipe.image.size,
+        mirror=prior.mirror is True,
+        granularity=recipe.guidance.granularity,
+        scheduler=prior.scheduler,
+        tiny=prior.tiny,
+        decoder=prior.decoder,
+        lora=prior.lora,
+        lora_scale=prior.lora_scale,
+        noise_level=prior.noise_level,
+    )
+
+
+def guidance_settings(recipe: Recipe) -> GuidanceSettings:
+    """The optimize stage's settings from a resolved recipe."""
+    guidance = recipe.guidance
+    return GuidanceSettings(
+        granularity=guidance.granularity,
+        steps=guidance.steps,
+        optimizer=guidance.optimizer,
+        lr=float(guidance.lr),
+        noise_scale=float(guidance.noise_scale),
+        eps=float(guidance.eps),
+        encoder_size=guidance.encoder_size,
+        retreat=guidance.retreat,
+        where=guidance.where,
+        at=tuple(guidance.at),
+    )
+
+
+def generate_settings(recipe: Recipe) -> GenerateSettings:
+    """The generate stage's settings from a resolved recipe."""
+    return GenerateSettings(
+        prompt=recipe.prior.prompt,
+        domains=tuple(recipe.prior.domains),
+        adjectives=tuple(recipe.prior.adjectives),
+        suffix=f".{recipe.image.format}",
+        quality=recipe.image.quality,
+        eps=float(recipe.guidance.eps),
+        granularity=recipe.guidance.granularity,
+        provenance={
+            "dtype": recipe.run.dtype,
+            "steps": recipe.prior.steps,
+            "strength": recipe.prior.strength,
+            "guidance_scale": recipe.prior.guidance_scale,
+        },
+    )
