@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import psutil
 import torch
-from diffusers import DPMSolverMultistepScheduler, StableDiffusionImg2ImgPipeline
+from diffusers import AutoencoderTiny, DPMSolverMultistepScheduler, StableDiffusionImg2ImgPipeline
 from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
 
 from gifcli.engines import Engine, EngineSettings, Job, make_engine
-from gifcli.shards import ShardStore
-from gifcli.tasks import StageTask, read_seeds
+from gifcli.state.shards import ShardStore
+from gifcli.tasks.reading import read_seeds
+from gifcli.tasks.task import StageTask
 
 PROMPT = "a photo of a cat"
 
@@ -30,6 +32,8 @@ class Setting:
     batch: int
     device: str
     dtype: str
+    tiny: bool
+    """Decode with the tiny autoencoder."""
 
 
 Arm = Callable[[], int]
@@ -58,11 +62,16 @@ def pool(workers: int, devices: tuple[str, ...]) -> Engine:
     return make_engine(EngineSettings("local", devices, workers))
 
 
+def ray(workers: int) -> Engine:
+    """On a Ray of its own on this machine."""
+    return make_engine(EngineSettings("ray", ("cpu",), workers))
+
+
 def bare(prior: Any, root: Path, jobs: list[Job], setting: Setting) -> Arm:
-    """A sampler and decode loop written out: diffusers' UNet, scheduler and VAE, everything else computed beforehand."""
+    """A sampler and decode loop written out: diffusers' UNet, scheduler and autoencoder, all else computed beforehand."""
     seeds = [seed for job in jobs for seed in read_seeds(ShardStore(root), job.shard.n).values()]
     count = sum(len(job.items) for job in jobs)
-    unet, vae = prior.unet, prior.autoencoder.vae
+    unet, vae = prior.unet, prior.autoencoder.tiny if setting.tiny else prior.autoencoder.vae
     dtype = next(unet.parameters()).dtype
     f = torch.from_numpy(np.stack([seeds[i % len(seeds)].latent for i in range(count)])).to(setting.device)
     states = prior.texts.embed([PROMPT])["states"].to(setting.device, dtype)
@@ -104,6 +113,9 @@ def stock(folder: Path, root: Path, jobs: list[Job], setting: Setting) -> Arm:
     options = {"torch_dtype": getattr(torch, setting.dtype), "safety_checker": None}
     pipeline = StableDiffusionImg2ImgPipeline.from_pretrained(folder, **options).to(setting.device)
     pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
+    if setting.tiny:
+        tiny = AutoencoderTiny.from_pretrained(folder / "tiny_vae", torch_dtype=options["torch_dtype"])
+        pipeline.vae = tiny.to(setting.device)
     pipeline.set_progress_bar_config(disable=True)
     images = _pictures(root, jobs)
 
@@ -182,6 +194,24 @@ def guidance_costs(prior: Any, encoder: Any, setting: Setting, rounds: int) -> d
         for name, step in steps.items():
             times[name].append(timed(step, setting.device) * 1000 / setting.batch)
     return {name: float(np.median(found[1:])) for name, found in times.items()}
+
+
+def matmul_share(prior: Any, setting: Setting, rounds: int) -> tuple[float, float, float]:
+    """-> GFLOP of one evaluation of the denoiser on one image; GFLOP/s it reaches in batches; GFLOP/s of a large product."""
+    side = int(prior.unet.config.sample_size)
+    dtype = next(prior.unet.parameters()).dtype
+    x = torch.randn(setting.batch, 4, side, side, device=setting.device).to(dtype)
+    states = prior.texts.embed([PROMPT])["states"].to(setting.device, dtype).expand(setting.batch, -1, -1)
+    n = 8192 if setting.device.startswith("cuda") else 2048
+    a = torch.randn(n, n, device=setting.device).to(dtype)
+    with torch.inference_mode():
+        with FlopCounterMode(display=False) as counter:
+            prior.unet(x, 500, states)
+        flop = counter.get_total_flops() / 1e9
+        times = [(timed(lambda: prior.unet(x, 500, states), setting.device), timed(lambda: a @ a, setting.device))
+                 for _ in range(3 * rounds + 1)]  # fmt: skip
+    denoise, product = (float(np.median(found[1:])) for found in zip(*times, strict=True))
+    return flop / setting.batch, flop / denoise, 2 * n**3 / 1e9 / product
 
 
 def timed(work: Callable[[], Any], device: str) -> float:

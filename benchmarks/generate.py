@@ -5,8 +5,9 @@
     python benchmarks/generate.py --quick                a few images, to see that it works
 
 Nothing is downloaded. All arms make the same images from the same seeds and alternate in one run; what counts is ratios.
-Prints Markdown tables: images/s of each arm, of 1..N workers, the share of the time in which the device computes, and what
-a guidance step costs through the tiny and the whole autoencoder beside one evaluation of the denoiser.
+Prints Markdown tables: images/s of each arm, of 1..N workers and of Ray on this machine, the share of the time in which the
+device computes, the share of a large matrix product's speed that the denoiser reaches, and what a guidance step costs through
+the tiny and the whole autoencoder beside one evaluation of the denoiser.
 """
 
 import argparse
@@ -20,12 +21,14 @@ import architectures
 import arms
 import torch
 
-from gifcli import owed, session
-from gifcli.devices import choose_devices, cores
+from gifcli import session
+from gifcli.compute.devices import choose_devices, cores
 from gifcli.engines import Engine, Job
 from gifcli.pipeline import _rule_classes
-from gifcli.recipe import Recipe, load_recipe
-from gifcli.tasks import StageTask, load_models
+from gifcli.recipe.recipe import Recipe, load_recipe
+from gifcli.state import owed
+from gifcli.tasks.models import load_models
+from gifcli.tasks.task import StageTask
 from stages import photos
 
 SETTINGS = {
@@ -69,7 +72,8 @@ def compare(folder: Path, checkpoint: Path, arguments: argparse.Namespace, name:
     devices = choose_devices(arguments.device, several=True)
     device = devices[0]
     wanted = SETTINGS[name]
-    setting = arms.Setting(wanted["steps"], STRENGTH, wanted["scale"], arguments.batch, device, recipe.run.dtype)
+    tiny = wanted["decoder"] == "tiny"
+    setting = arms.Setting(wanted["steps"], STRENGTH, wanted["scale"], arguments.batch, device, recipe.run.dtype, tiny)
     prior, encoder = load_models(recipe, device)
     engines: list[Engine] = []
     made = {"our stage, in this process": arms.stage(root, task, jobs, arms.inline(device))}
@@ -77,9 +81,11 @@ def compare(folder: Path, checkpoint: Path, arguments: argparse.Namespace, name:
     for workers in range(1, most + 1):
         engines.append(arms.pool(workers, devices[:workers] if device != "cpu" else devices))
         made[f"our pool, {workers} worker{'s' * (workers > 1)}"] = arms.stage(root, task, jobs, engines[-1])
-    if name == "full":
-        made["bare sampler and decode loop"] = arms.bare(prior, root, jobs, setting)
-        made[f"stock diffusers, {setting.dtype}"] = arms.stock(checkpoint, root, jobs, setting)
+    if device == "cpu":
+        engines.append(arms.ray(most))
+        made[f"Ray, {most} worker{'s' * (most > 1)}"] = arms.stage(root, task, jobs, engines[-1])
+    made["bare sampler and decode loop"] = arms.bare(prior, root, jobs, setting)
+    made[f"stock diffusers, {setting.dtype}"] = arms.stock(checkpoint, root, jobs, setting)
     made["the reference's procedure (2 at a time, float32)"] = arms.reference(checkpoint, root, jobs, setting, encoder)
     threads = torch.get_num_threads()
     rates: dict[str, list[tuple[float, float]]] = {arm: [] for arm in made}
@@ -118,14 +124,16 @@ def guidance(checkpoint: Path, arguments: argparse.Namespace, folder: Path) -> l
     device = choose_devices(arguments.device, several=True)[0]
     prior, encoder = load_models(recipe, device)
     torch.set_num_threads(1)
-    setting = arms.Setting(1, STRENGTH, 1.0, arguments.batch, device, recipe.run.dtype)
+    setting = arms.Setting(1, STRENGTH, 1.0, arguments.batch, device, recipe.run.dtype, tiny=True)
+    flop, reached, peak = arms.matmul_share(prior, setting, arguments.rounds)
     costs = arms.guidance_costs(prior, encoder, setting, arguments.rounds)
     rows = {
         "denoiser": "one evaluation of the denoiser",
         "tiny": "ascent step, tiny autoencoder",
         "vae": "ascent step, VAE",
     }
-    lines = ["\n| | ms an image | evaluations |\n|---|---|---|"]
+    share = f"{flop:.2f} GFLOP an evaluation and image, {reached:.0f} GFLOP/s, a large product {peak:.0f}: {reached / peak:.0%}"
+    lines = [f"\nDenoiser on one core or GPU: {share}", "\n| | ms an image | evaluations |\n|---|---|---|"]
     return lines + [f"| {rows[name]} | {cost:.1f} | {cost / costs['denoiser']:.2f} |" for name, cost in costs.items()]
 
 
