@@ -8,7 +8,7 @@ yardstick of more real images. Where the file has no test split, other images of
 
 Arms: the originals; with five images of PRIOR to each, guided and unguided (the same conditions and noise, guidance off); with
 five classical ones; with five made beforehand by RandAugment(2, 9); with 50% and 100% more real images; each with and without
-TrivialAugment on the fly. --shares adds the guided images at 10, 33, 50, 67 and 83%. The learner, the mixing, the last step and
+TrivialAugment on the fly. --shares 33,50 adds the guided images at 33 and at 50% of what is drawn. The learner, the mixing, the last step and
 the intervals are those of `gif eval`. Every training is kept in the work folder: killed or repeated, only what is owed is done.
 """
 
@@ -34,7 +34,7 @@ from torchvision.transforms import RandAugment
 
 from gifcli import session
 from gifcli.compute.devices import choose_device, cores
-from gifcli.evaluate.arms import SHARES, Arm, plain_share
+from gifcli.evaluate.arms import Arm, plain_share
 from gifcli.evaluate.cnn import Network
 from gifcli.evaluate.intervals import estimate, verdict
 from gifcli.evaluate.pool import Pool
@@ -162,9 +162,8 @@ def pools(data: Data, options: argparse.Namespace) -> Iterator[tuple[str, Pool, 
         extra = options.settings if prior == options.prior else []
         pool = pool_with(originals, expanded(data, arm[2:].replace(" ", "-"), prior, [*extra, *settings], size))
         yield arm, pool, plain_share(pool.originals, pool.generated)
-        if options.shares and arm == f"+ 5x guided {options.prior}":
-            for share in SHARES[:-1]:
-                yield f"{arm}, {share:.0%} of what is drawn", pool, share
+        for percent in options.shares if arm == f"+ 5x guided {options.prior}" else ():
+            yield f"{arm}, {percent}% of what is drawn", pool, percent / 100
     pool = pool_with(originals, randaugmented(data, size))
     yield "+ 5x RandAugment(2, 9)", pool, plain_share(pool.originals, pool.generated)
     half = np.concatenate([np.flatnonzero(more[1] == label)[::2] for label in range(len(data.classes))])
@@ -272,7 +271,13 @@ def main() -> None:
     parser.add_argument("--rngs", type=int, default=3)
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--size", type=int, default=64)
-    parser.add_argument("--shares", action="store_true", help="also at several shares of generated images")
+    parser.add_argument(
+        "--shares",
+        type=lambda text: [int(percent) for percent in text.split(",")],
+        default=[],
+        metavar="33,50",
+        help="also with so many percent of generated images among those drawn",
+    )
     options = parser.parse_args()
     start = time.perf_counter()
     results = {}
