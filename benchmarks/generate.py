@@ -24,7 +24,7 @@ import torch
 from gifcli import session
 from gifcli.compute.devices import choose_devices, cores
 from gifcli.engines import Engine, Job
-from gifcli.pipeline import _rule_classes
+from gifcli.pipeline import rule_classes
 from gifcli.recipe.recipe import Recipe, load_recipe
 from gifcli.state import owed
 from gifcli.tasks.models import load_models
@@ -61,7 +61,7 @@ def make_run(
     with session.opened(source, root, recipe, session.Access()) as run:
         jobs = owed.generate_jobs(run.plan, run.targets(), owed.read_progress(run.store), 1)
         task = StageTask(
-            "generate", run.root.resolve(), source.resolve(), run.recipe, _rule_classes(run), arguments.batch
+            "generate", run.root.resolve(), source.resolve(), run.recipe, rule_classes(run), arguments.batch
         )
         return run.root.resolve(), run.recipe, task, jobs
 

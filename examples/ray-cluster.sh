@@ -20,4 +20,4 @@ for node in ${NODES:-}; do
   ssh -tt "$node" ray start --address="$HEAD" --block >/dev/null &
   STARTED="$STARTED $!"
 done
-gif expand "$SOURCE" -o "$RUN" --engine ray --ray-address "$HEAD" ${GIF_OPTIONS:-}
+gif expand "$SOURCE" -o "$RUN" --engine ray --ray-address "$HEAD" ${EXPAND_OPTIONS:-}

@@ -62,7 +62,7 @@ def start(folder: Path, *arguments: str | Path, **environment: str) -> Gif:
     out.touch()
     err.touch()
     values = (list(map(str, arguments)), str(out), str(err), environment)
-    process = _server().Process(target=_main, args=values)
+    process = server().Process(target=_main, args=values)
     process.start()
     return Gif(process, out, err)
 
@@ -80,7 +80,7 @@ def finish(process: subprocess.Popen[str], seconds: float = 180) -> Finished:
     return Finished(process.returncode, out, err)
 
 
-def _server() -> multiprocessing.context.ForkServerContext:
+def server() -> multiprocessing.context.ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     os.environ["PYTHONPATH"] = PYTHONPATH  # the server's own preloading looks nowhere else
     context.set_forkserver_preload(["processes_preload"])

@@ -54,12 +54,6 @@ def tree(root: Path) -> dict[str, str]:
     }
 
 
-def results(root: Path) -> dict[str, str]:
-    """The files that must not depend on how and where a run was done; the others show, or hash, its recipe."""
-    shown = ("recipe.yaml", "SHA256SUMS", "report/index.html", ".gifcli/export.json")
-    return {name: digest for name, digest in tree(root).items() if name not in shown}
-
-
 def stamps(folder: Path) -> dict[str, int]:
     """The time of the last change of every file below a folder."""
     return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}

@@ -55,6 +55,17 @@ def hang_once(job: Job, device: str) -> ShardResult:
     return finish(job, device)
 
 
+def hold_the_interpreter(job: Job, device: str) -> ShardResult:
+    """Takes long, says now and then that it is alive, but lets no other thread of its process speak for three seconds."""
+    import ctypes
+
+    for _ in range(10):
+        time.sleep(0.5)
+        beat()
+    ctypes.PyDLL(None).usleep(3_000_000)
+    return work_slowly(job, device)
+
+
 def work_slowly(job: Job, device: str) -> ShardResult:
     """Takes long, and says now and then that it is alive."""
     for _ in range(8):

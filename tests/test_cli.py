@@ -1,6 +1,7 @@
 """The command line as a script sees it: exit codes, and what goes to stdout and what to stderr."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from processes import Finished, finish, fresh, start
-from runs import FLAGS
+from runs import FLAGS, stamps
 
 ESCAPE = "\x1b"
 
@@ -127,14 +128,33 @@ def test_a_shortfall_is_exit_4_with_one_document(gif, photos: Path, tmp_path: Pa
     assert "12 of 12 samples are missing" in done.err
 
 
-def test_too_many_failures_are_exit_3_and_the_dataset_is_there(gif, own_photos: Path, tmp_path: Path) -> None:
+def test_too_many_failures_are_exit_3_before_anything_is_generated(gif, own_photos: Path, tmp_path: Path) -> None:
     (own_photos / "cat" / "bad.png").write_bytes(b"no picture")
-    flags = [*FLAGS, "--ratio", "1x", "--max-failures", "5%"]
-    done = gif("expand", own_photos, "-o", tmp_path / "out", *flags)
+    root, flags = tmp_path / "out", [*FLAGS, "--ratio", "1x", "--max-failures", "5%"]
+    done = gif("expand", own_photos, "-o", root, *flags, "--json")
+    assert done.code == json.loads(done.out)["exit_code"] == 3
+    assert f"1 of 13 files could not be used, more than --max-failures 5%; {root}/failures.jsonl says why" in done.err
+    assert "cat/bad.png" in (root / "failures.jsonl").read_text()
+    made = [len(list((root / ".gifcli" / "stages").glob(f"{stage}/*.tar"))) for stage in ("1-seeds", "2-noises")]
+    assert made == [7, 0]
+    assert gif("verify", root).code == 0
+    before = stamps(root / ".gifcli" / "stages" / "1-seeds")
+    assert gif("expand", own_photos, "-o", root, *flags[:-1], "10%").code == 0
+    assert stamps(root / ".gifcli" / "stages" / "1-seeds") == before
+    assert (root / "train" / "cat" / "0.png").is_file()
+
+
+def test_too_many_failures_that_only_the_export_finds_are_exit_3_and_the_dataset_is_there(
+    gif, photos: Path, tmp_path: Path
+) -> None:
+    source, root = tmp_path / "split", tmp_path / "out"
+    for split in ("train", "test"):
+        shutil.copytree(photos / "cat", source / split / "cat")
+    (source / "test" / "cat" / "bad.png").write_bytes((photos / "cat" / "0.png").read_bytes()[:900])
+    done = gif("expand", source, "-o", root, *FLAGS, "--ratio", "1x", "--set", "checks.leak.enabled=false")
     assert done.code == 3
     assert "--max-failures 5%" in done.err
-    assert (tmp_path / "out" / "train" / "cat" / "0.png").is_file()
-    assert gif("expand", own_photos, "-o", tmp_path / "out", *flags[:-1], "10%").code == 0
+    assert (root / "train" / "cat" / "0.png").is_file()
 
 
 def test_a_flag_beats_the_environment_which_beats_the_recipe(gif, photos: Path, finished: Path, tmp_path: Path) -> None:
@@ -215,3 +235,48 @@ def test_a_path_that_cannot_be_is_one_clear_line(gif, photos: Path, output: str)
     assert done.code == 6
     assert len(done.err.strip().splitlines()) == 1
     assert "try another path" in done.err
+
+
+VARIABLES = {
+    "a type": ({"GIF_STEPS": "many"}, "error: GIF_STEPS: "),
+    "a setting": ({"GIF_RATIO": "zz"}, "error: the environment variable GIF_RATIO has a problem"),
+    "a device": ({"GIF_DEVICE": "abacus"}, "error: GIF_DEVICE: expected auto, cpu or cuda:N"),
+    "a prior": ({"GIF_PRIOR": "embeded"}, "error: GIF_PRIOR: expected auto, classical, embedded,"),
+    "a choice": ({"GIF_IF_EXISTS": "resum"}, "error: GIF_IF_EXISTS: expected one of resume, extend"),
+}
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_a_bad_value_in_the_environment_is_blamed_on_its_variable(gif, photos: Path, tmp_path: Path, name: str) -> None:
+    environment, lead = VARIABLES[name]
+    done = gif("expand", photos, "-o", tmp_path / "o", **environment)
+    assert done.code == 2
+    (line,) = [line for line in done.err.splitlines() if line.startswith("error: ")]
+    assert line.startswith(lead)
+    assert "command line" not in done.err
+
+
+def test_a_variable_that_no_command_knows_is_told_of(gif, photos: Path, tmp_path: Path) -> None:
+    done = gif("expand", photos, "-o", tmp_path / "o", *FLAGS, "--dry-run", GIF_RATOI="3x", GIF_QQQ="1", GIF_RATIO="zz")
+    assert done.code == 0, done.err  # a flag beats the value that is none
+    assert "warning: the environment variable GIF_RATOI sets nothing; did you mean `GIF_RATIO`?" in done.err
+    assert "warning: the environment variable GIF_QQQ sets nothing\n" in done.err
+
+
+MISSPELT = {
+    "prior": (["expand", "{photos}", "-o", "{tmp}/o", "--prior", "embeded"], "did you mean `embedded`?"),
+    "encoder": (["expand", "{photos}", "-o", "{tmp}/o", "--encoder", "embeded"], "did you mean `embedded`?"),
+    "recipe": (["expand", "{photos}", "-r", "textures"], "did you mean `texture`?"),
+    "shown recipe": (["recipes", "show", "clasical"], "did you mean `classical`?"),
+    "stage": (["expand", "{photos}", "--redo", "optimise"], "did you mean `optimize`?"),
+}
+
+
+@pytest.mark.parametrize("name", MISSPELT)
+def test_a_name_that_is_nearly_right_is_guessed(gif, photos: Path, tmp_path: Path, name: str) -> None:
+    arguments, guess = MISSPELT[name]
+    done = gif(*(argument.format(photos=photos, tmp=tmp_path) for argument in arguments))
+    assert done.code == 2
+    assert guess in done.err
+    assert "taesd" not in done.err
+    assert "lcm-lora" not in done.err

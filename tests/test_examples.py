@@ -98,7 +98,9 @@ def test_the_demo_folder_is_the_same_every_time(tmp_path: Path) -> None:
 def test_the_cluster_script_expands_on_a_cluster_of_one(home: Path) -> None:
     small = "--num-cpus=1 --object-store-memory=100000000 --include-dashboard=false --disable-usage-stats"
     flags = "--ratio 1x --prior classical --set guidance.steps=0"
-    done = bash(f"sh '{EXAMPLES}/ray-cluster.sh' photos out", home, RAY_OPTIONS=small, GIF_OPTIONS=flags, PORT="6399")
+    done = bash(
+        f"sh '{EXAMPLES}/ray-cluster.sh' photos out", home, RAY_OPTIONS=small, EXPAND_OPTIONS=flags, PORT="6399"
+    )
     assert done.returncode in (0, 4), done.stderr
     assert "9 originals + " in done.stdout
     assert (home / "out" / "manifest.parquet").is_file()

@@ -26,7 +26,8 @@ def stand_in(recipe: str, folder: Path) -> list[str]:
 
     prior = checkpoints.save(CHECKPOINTS[recipe], folder / "prior")
     tiny = checkpoints.save("tiny", folder / "tiny_vae")
-    few = ["prior.steps=2", f"prior.tiny={'none' if recipe == 'mae' else tiny}", "guidance.steps=1", "max_attempts=1"]
+    few = ["guidance.steps=1", "max_attempts=1"]
+    few += [] if recipe == "mae" else ["prior.steps=2", f"prior.tiny={tiny}"]
     return ["--prior", str(prior), *(word for each in few for word in ("--set", each))]
 
 

@@ -140,7 +140,7 @@ def test_files_that_cannot_be_read_are_listed_and_the_run_goes_on(photos: Path, 
     shutil.copytree(photos, source)
     (source / "cat" / "bad.jpg").write_bytes(b"<html>")
     (source / "brick" / "half.png").write_bytes((photos / "brick" / "0.png").read_bytes()[:900])
-    summary = expand(source, root, ratio=1)
+    summary = expand(source, root, ratio=1, input__max_failures="20%")
     assert (summary.originals, summary.generated, summary.failures) == (12, 12, 2)
     session.verdict(summary, tiny(input__max_failures="20%"))
     with pytest.raises(InputError, match="2 of 14 files could not be used, more than --max-failures 5%"):
@@ -152,7 +152,7 @@ def test_a_class_none_of_whose_images_can_be_decoded(photos: Path, tmp_path: Pat
     shutil.copytree(photos, source)
     (source / "void").mkdir()
     (source / "void" / "half.png").write_bytes((photos / "brick" / "0.png").read_bytes()[:900])
-    summary = expand(source, root, ratio=1)
+    summary = expand(source, root, ratio=1, input__max_failures="20%")
     assert (summary.originals, summary.failures) == (12, 1)
 
 
@@ -169,7 +169,7 @@ def test_a_shortfall_is_said_by_class(photos: Path, tmp_path: Path) -> None:
     assert summary.shortfall == {"brick": 4, "cat": 4, "coffee": 4}
     assert summary.generated == 0
     assert any("short of the ratio by 12 of 12" in line for line in summary.to_lines())
-    with pytest.raises(ShortfallError, match="12 of 12 samples are missing after 1 attempts"):
+    with pytest.raises(ShortfallError, match="12 of 12 samples are missing after 1 attempt;"):
         session.verdict(summary, recipe)
     assert "missing" in (tmp_path / "out" / "README.md").read_text().lower()
 

@@ -39,7 +39,7 @@ class Sampler:
     @torch.no_grad()
     def reconstruct(self, x: Tensor) -> Tensor:
         """(b 3 h w) in [-1, 1] -> the same, through the autoencoder."""
-        return self.prior._decode(self.prior._latents(x)).clamp(-1, 1)  # noqa: SLF001 - the parts it is made of
+        return self.prior.decode(self.prior.latents_of(x)).clamp(-1, 1)
 
     @torch.no_grad()
     def sample(self, x: Tensor, strength: float, k: int) -> Tensor:

@@ -13,6 +13,7 @@ from gifcli.compute.devices import choose_device
 from gifcli.errors import ModelMissingError
 from gifcli.judge import safety
 from gifcli.models import choose_prior, encoder_card, priors, revision
+from gifcli.wording import number_of
 
 PACKAGES = ("torch", "torchvision", "diffusers", "timm", "open_clip_torch", "numpy", "pillow", "pyarrow")
 
@@ -43,7 +44,7 @@ class Diagnosis:
         return [
             f"gifcli {self.gifcli}, Python {self.python}",
             f"device: {self.device} in {self.dtype}, because {self.why}",
-            f"{self.cpus} CPUs; GPUs: {', '.join(self.gpus) or 'none'}",
+            f"{number_of(self.cpus, 'CPU')}; GPUs: {', '.join(self.gpus) or 'none'}",
             f"--prior auto takes {self.prior}",
             *(f"{row['kind']}: {row['name']}, revision {row['revision']}, {row['licence']}" for row in self.models),
             "versions: " + ", ".join(f"{name} {number}" for name, number in self.versions.items()),

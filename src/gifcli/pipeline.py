@@ -195,9 +195,9 @@ def _run_shards(run: Run, stage: str, jobs: Sequence[Job], images: int) -> Done:
 def _commit_all(run: Run, stage: str, jobs: Sequence[Job]) -> None:
     from gifcli.tasks.task import StageTask
 
-    classes = run.scan.classes if stage == "extract" else _rule_classes(run)
+    classes = run.scan.classes if stage == "extract" else rule_classes(run)
     engine = _engine(run)
-    batch_size = _batch_size(run, engine.device)
+    batch_size = batch_size_on(run, engine.device)
     task = StageTask(stage, run.root.resolve(), run.source.resolve(), run.recipe, classes, batch_size)
     fingerprint = run.fingerprint("extract" if stage == survey.STAGE else stage)
     for result in engine.run(task, jobs):
@@ -233,13 +233,13 @@ def _make_engine(run: Run) -> Engine:
     return make_engine(EngineSettings(wanted.engine, devices, count, wanted.timeout, wanted.ray_address, tell))
 
 
-def _batch_size(run: Run, device: str) -> int:
+def batch_size_on(run: Run, device: str) -> int:
     """`auto` is a constant on a CPU, so that the same run gives the same bytes; on a GPU 0: as many as fit."""
     if run.recipe.run.batch_size != "auto":
         return int(run.recipe.run.batch_size)
     return prior_card(run.recipe.prior.name).batch_size if device == "cpu" else 0
 
 
-def _rule_classes(run: Run) -> dict[str, str]:
+def rule_classes(run: Run) -> dict[str, str]:
     """The classes in the order that the rules know them, under the names they have now."""
     return {label: run.scan.classes.get(label, label) for label in run.store.load(RULES)["classes"]}

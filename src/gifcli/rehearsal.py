@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gifcli import pipeline
 from gifcli.formats.names import folder_names
+from gifcli.models.tags import need_tag
 from gifcli.recipe import settings
 from gifcli.recipe.recipe import Recipe
 from gifcli.records import Source
@@ -23,6 +24,7 @@ from gifcli.state.opening import limited, open_run, prepare_output
 from gifcli.state.plan import Plan, targets
 from gifcli.state.run import Options
 from gifcli.state.shards import ShardStore
+from gifcli.wording import number_of
 
 IMAGES = 6
 SIBLINGS = 3
@@ -59,11 +61,11 @@ class Forecast:
         speeds = ", ".join(f"{stage} {seconds:.3f}" for stage, seconds in self.seconds_an_image.items())
         smallest, largest = min(self.per_class.values()), max(self.per_class.values())
         sizes = f"{smallest}" if smallest == largest else f"{smallest} to {largest}"
-        classes = f"{len(self.per_class)} classes of {sizes} images in the end"
+        classes = f"{number_of(len(self.per_class), 'class', 'classes')} of {sizes} image{'' if sizes == '1' else 's'} in the end"
         return [
-            f"{self.originals} originals + {self.generated} generated = {total} images in {self.output}; {classes}",
+            f"{number_of(self.originals, 'original')} + {self.generated} generated = {number_of(total, 'image')} in {self.output}; {classes}",
             *([f"{self.there} of the generated ones are there already"] if self.there else []),
-            *([f"{self.failures} files cannot be used"] if self.failures else []),
+            *([f"{number_of(self.failures, 'file')} cannot be used"] if self.failures else []),
             f"seconds an image, measured here: {speeds}",
             f"about {_duration(self.seconds)} and {self.disk_bytes / 1e6:.0f} MB; nothing was written",
             f"disk: {self.disk_free_bytes / 1e9:.1f} GB free",
@@ -78,7 +80,9 @@ def rehearse(source: Path, root: Path, recipe: Recipe, reporter: Reporter) -> Fo
     """
     prepare_output(root, source, Options())
     go_offline(recipe)
-    settings.stage_settings(settings.resolve(recipe, {}))  # a model that is missing is an error here, and no download
+    resolved = settings.resolve(recipe, {}, reporter.warn)
+    settings.stage_settings(resolved)  # a model that is missing is an error here, and no download
+    need_tag(resolved.encoder.name)
     with unpacked_for_now(source) as folder:
         return _rehearse(folder, root, recipe, reporter)
 
@@ -96,7 +100,7 @@ def _rehearse(source: Path, root: Path, recipe: Recipe, reporter: Reporter) -> F
     goal = targets(train, recipe)
     progress = owed.read_progress(store)
     there = sum(progress.kept((key, k)) is not None for key, count in goal.items() for k in range(count))
-    reporter.say(f"measuring on {min(IMAGES, len(train))} of {len(train)} images ...")
+    reporter.say(f"measuring on {min(IMAGES, len(train))} of {number_of(len(train), 'image')} ...")
     with tempfile.TemporaryDirectory(prefix="gif-") as folder:
         speeds, kept, sizes = _measure(source, _some(train), Path(folder), recipe)
     samples = sum(goal.values()) - there

@@ -12,7 +12,7 @@ from typing import Any
 from gifcli import pipeline
 from gifcli.compute.devices import set_thread_policy
 from gifcli.dataset import exporting
-from gifcli.errors import GifError, InputError, ShortfallError
+from gifcli.errors import GifError, ShortfallError
 from gifcli.recipe.recipe import Recipe, load_recipe, read_recipe
 from gifcli.reporter import Reporter
 from gifcli.state.files import PLAN
@@ -21,6 +21,8 @@ from gifcli.state.resolving import own_recipe, source_of
 from gifcli.state.run import Options, Run
 from gifcli.state.shards import STATE, ShardStore
 from gifcli.summary import Summary, summarise
+from gifcli.unreadable import require_readable, stop_if_unreadable
+from gifcli.wording import are, number_of
 
 
 class Silent:
@@ -46,10 +48,13 @@ def expand(source: Path, root: Path, recipe: Recipe, access: Access = Access()) 
     """Turns a folder of labelled images into a bigger one: all five stages, or what is still owed of them.
 
     Raises:
+        InputError: the source cannot be used, or more of its files are unreadable than `input.max_failures` allows.
         GifError: see the exception tree in errors.py; a shortfall is no error here, see `verdict`.
     """
     with opened(source, root, recipe, access) as run:
-        done = [*pipeline.expand(run), _export(run)]
+        done = [pipeline.extract(run)]
+        stop_if_unreadable(run)
+        done += [*pipeline.expand(run), _export(run)]
         return summarise(run, done)
 
 
@@ -98,17 +103,13 @@ def verdict(summary: Summary, recipe: Recipe) -> None:
         InputError: more files were unreadable than `input.max_failures` allows.
         ShortfallError: some seeds have fewer kept samples than the ratio asks for.
     """
-    share = summary.failures / (summary.failures + summary.originals)
-    if share > recipe.input.max_failures:
-        raise InputError(
-            f"{summary.failures} of {summary.failures + summary.originals} files could not be used, more than "
-            f"--max-failures {recipe.input.max_failures:.0%}; {summary.output}/failures.jsonl says why"
-        )
+    require_readable(summary.failures, summary.originals, recipe, summary.output)
     if summary.shortfall:
         worst = max(summary.rejected, key=lambda name: summary.rejected[name], default="label")
+        missing = sum(summary.shortfall.values())
         raise ShortfallError(
-            f"{sum(summary.shortfall.values())} of {summary.wanted} samples are missing after "
-            f"{recipe.max_attempts} attempts; try a higher --max-attempts, a lower --strength, or a looser "
+            f"{missing} of {number_of(summary.wanted, 'sample')} {are(missing)} missing after "
+            f"{number_of(recipe.max_attempts, 'attempt')}; try a higher --max-attempts, a lower --strength, or a looser "
             f"checks.{worst}, which rejected most"
         )
 

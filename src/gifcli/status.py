@@ -8,10 +8,11 @@ from pathlib import Path
 from gifcli.recipe.recipe import read_recipe
 from gifcli.state import owed
 from gifcli.state.budget import spent
-from gifcli.state.files import EXPORT, PLAN
+from gifcli.state.files import EXPORT, PLAN, SUMS
 from gifcli.state.plan import Plan, targets
 from gifcli.state.resolving import source_of
 from gifcli.state.shards import FOLDERS, ShardStore
+from gifcli.wording import number_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Status:
         """For people."""
         shards = ", ".join(f"{stage} {count}" for stage, count in self.shards.items())
         lines = [
-            f"{self.run}: {self.originals} originals of {self.images} planned images in {self.source}",
+            f"{self.run}: {number_of(self.originals, 'original')} of {number_of(self.images, 'planned image')} in {self.source}",
             f"samples: {self.kept} of {self.wanted} kept, {self.owed} owed, {self.given_up} given up",
             f"shards done: {shards}; dataset {'written' if self.exported else 'not written yet'}",
         ]
@@ -90,8 +91,9 @@ def run_status(root: Path) -> Status:
 
 
 def _is_exported(store: ShardStore) -> bool:
-    """Whether the dataset was written from the verdicts of now."""
-    export, verdicts = store.load(EXPORT), store.load(owed.VERDICTS)
+    """Whether the dataset was written, to its end, from the verdicts of now."""
+    export = store.load(EXPORT) if (store.root / SUMS).is_file() else None
+    verdicts = store.load(owed.VERDICTS)
     return export is not None and export.get("verdicts") == (verdicts["fingerprint"] if verdicts else "")
 
 

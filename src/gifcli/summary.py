@@ -10,6 +10,7 @@ from gifcli.judge.judging import known_sources, nearness_of
 from gifcli.judge.nearness import to_lines
 from gifcli.state import owed
 from gifcli.state.run import Run
+from gifcli.wording import number_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,8 @@ class Summary:
         """For people."""
         total = self.originals + self.generated
         lines = [
-            f"{self.originals} originals + {self.generated} generated = {total} images in {self.output}",
-            f"checks kept {self.kept_share:.0%} of {self.judged} samples{_listed(self.rejected, ' rejected: ')}",
+            f"{number_of(self.originals, 'original')} + {self.generated} generated = {number_of(total, 'image')} in {self.output}",
+            f"checks kept {self.kept_share:.0%} of {number_of(self.judged, 'sample')}{_listed(self.rejected, ' rejected: ')}",
         ]
         if not self.seconds and not self.shortfall:
             lines.append("nothing was owed")
@@ -65,10 +66,11 @@ class Summary:
         if self.shortfall:
             missing = sum(self.shortfall.values())
             lines.append(
-                f"short of the ratio by {missing} of {self.wanted} samples{_listed(self.shortfall, ' class: ')}"
+                f"short of the ratio by {missing} of {number_of(self.wanted, 'sample')}"
+                + _listed(self.shortfall, " class: ")
             )
         if self.failures:
-            lines.append(f"{self.failures} files could not be used; {self.output}/failures.jsonl says why")
+            lines.append(f"{number_of(self.failures, 'file')} could not be used; {self.output}/failures.jsonl says why")
         lines += to_lines(self.nearness)
         if self.flagged:
             lines.append(f"source images that look unsafe, still in the dataset: {_some(self.flagged)}")

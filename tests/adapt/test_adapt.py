@@ -1,7 +1,9 @@
 """Adaption of small real checkpoints with random weights, and of a small embedded prior, on a tiny folder."""
 
 import json
+import shutil
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -11,17 +13,19 @@ import torch
 from safetensors.torch import load_file
 
 import checkpoints
+from archive_files import write_parquet, write_tars
+from documents import gif
 from embedded_parts import save_embedded
 from gifcli import models, session
 from gifcli.adapt import AdaptSettings, adapt
 from gifcli.adapt.lora import FILE
 from gifcli.adapt.training import batch_rows, schedule
-from gifcli.errors import ModelMissingError, UsageError
+from gifcli.errors import InputError, ModelMissingError, UsageError
 from gifcli.priors import PriorSettings, make_prior
 from gifcli.recipe.recipe import load_recipe
 from gifcli.recipe.schema import Recipe
 from gifcli.recipe.settings import resolve, stage_settings
-from gifcli.state.shards import STATE
+from gifcli.state.shards import STATE, ShardStore
 from processes import start
 
 WANTED = AdaptSettings(steps=20, rank=2, batch=4, rate=3e-3)
@@ -168,6 +172,64 @@ def test_the_embedded_denoiser_learns_and_lora_puts_it_in_its_place(
     (embedded / "scheduler" / "scheduler_config.json").write_text('{"shift": 2.0}')
     with pytest.raises(ModelMissingError, match=r"lora: .* it was adapted from revision .*; make it with: gif adapt"):
         make_prior(PriorSettings("embedded", **options, lora=str(out)))
+
+
+def test_tars_and_parquet_teach_what_their_folder_does(sd: Path, photos: Path, tmp_path: Path) -> None:
+    """The same again does nothing, though the archive is unpacked anew; a damaged one is named."""
+    settings = AdaptSettings(steps=2, rank=2, batch=2)
+    adapt(photos, tmp_path / "folder", recipe(sd), settings, SILENT)
+    for kind, make in {"tars": write_tars, "parquet": write_parquet}.items():
+        make(photos, tmp_path / kind, "train")
+        done = adapt(tmp_path / kind, tmp_path / f"from {kind}", recipe(sd), settings, SILENT)
+        assert done.images == 12
+        made = [json.loads((tmp_path / name / "adapter.json").read_text()) for name in ("folder", f"from {kind}")]
+        assert {**made[0], "source": "", "names": ""} == {**made[1], "source": "", "names": ""}
+        assert adapt(tmp_path / kind, tmp_path / f"from {kind}", recipe(sd), settings, SILENT).loss is None
+    (tmp_path / "tars" / "train-00000.tar").write_bytes(b"cut")
+    with pytest.raises(InputError, match="train-00000"):
+        adapt(tmp_path / "tars", tmp_path / "none", recipe(sd), settings, SILENT)
+
+
+def test_a_second_writer_waits_or_is_refused(
+    embedded: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "lora"
+    line = ["adapt", str(photos), "-o", str(out), "--prior", "embedded", "--device", "cpu", "--train-steps", "1"]
+    line += ["--train-batch", "1"]
+    with ShardStore(out).lock():
+        assert gif(*line) == 75
+        assert "is being written by another gif process" in capsys.readouterr().err
+        held = ShardStore(out).lock()
+    held.__enter__()
+    threading.Timer(1.0, held.__exit__, (None, None, None)).start()
+    assert gif(*line, "--wait-lock", "60") == 0
+    assert (out / "denoiser.safetensors").is_file()
+
+
+def test_what_was_distilled_is_taught_with_a_warning(photos: Path, tmp_path: Path) -> None:
+    heard: list[str] = []
+    reporter = session.Silent()
+    reporter.warn = heard.append
+    for kind in ("sd-turbo", "lcm"):
+        prior = checkpoints.save(kind, tmp_path / kind)
+        adapt(photos, tmp_path / f"of {kind}", recipe(prior), AdaptSettings(steps=1, rank=2, batch=1), reporter)
+    assert [" (turbo), " in said for said in heard] == [True, False]
+    assert all("was distilled to a few steps" in said and "--prior sd-1.5" in said for said in heard)
+
+
+def test_models_are_known_by_their_content(sd: Path, photos: Path, tmp_path: Path) -> None:
+    """The LoRA that another one starts from, and the prior, may lie anywhere; other content is another recipe."""
+    settings, first, out = AdaptSettings(steps=1, rank=2, batch=1), tmp_path / "first", tmp_path / "second"
+    adapt(photos, first, recipe(sd), settings, SILENT)
+    adapt(photos, out, recipe(sd, prior__lora=str(first)), settings, SILENT)
+    made_of = json.loads((out / "adapter.json").read_text())
+    assert made_of["lora"] == models.revision(models.lora_files(str(first)))
+    assert (made_of["prior"], made_of["lora_scale"]) == ("sd", 1.0)
+    moved, other = shutil.copytree(first, tmp_path / "moved"), shutil.copytree(sd, tmp_path / "same")
+    assert adapt(photos, out, recipe(other, prior__lora=str(moved)), settings, SILENT).loss is None
+    for changes in ({"prior__lora": str(moved), "prior__lora_scale": 0.5}, {}):
+        with pytest.raises(UsageError, match="started otherwise: lora"):
+            adapt(photos, out, recipe(sd, **changes), settings, SILENT)
 
 
 def test_every_epoch_has_all_images_once() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gifcli.checks import Table, duplicate, neighbours
+from gifcli.checks.copies import CopySettings
 from gifcli.checks.duplicate import DuplicateCheck
 from gifcli.stages.filter import seed_rows
 
@@ -37,8 +38,8 @@ def test_rejected_samples_take_no_place(rules, table):
 
 
 def test_thresholds_can_be_set(rules, table):
-    assert DuplicateCheck(rules, max_similarity=1.01).judge(table) == [None] * 5
-    looser = DuplicateCheck(rules, max_similarity=-1.0, max_hash_distance=64).judge(table)
+    assert DuplicateCheck(rules, CopySettings(max_similarity=1.01)).judge(table) == [None] * 5
+    looser = DuplicateCheck(rules, CopySettings(max_similarity=-1.0, max_hash_distance=64)).judge(table)
     assert all(reason is not None for reason in looser)
 
 

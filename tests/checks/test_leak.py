@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from gifcli.checks import Table
+from gifcli.checks.copies import CopySettings
 from gifcli.checks.duplicate import DuplicateCheck
 from gifcli.checks.fingerprints import mirrored_hash, perceptual_hash, sketch, sketch_error
 from gifcli.checks.leak import LeakCheck
@@ -34,13 +35,13 @@ def test_rejects_copies_of_test_images(rules, table):
 
 
 def test_the_limit_is_how_alike_copies_of_the_seeds_are(rules, table):
-    check = LeakCheck(replace(rules, quantiles={"resaved": np.linspace(0.6, 1.0, 101)}), quantile=0.9)
+    check = LeakCheck(replace(rules, quantiles={"resaved": np.linspace(0.6, 1.0, 101)}), CopySettings(quantile=0.9))
     assert check.thresholds(table)["max_similarity"] == pytest.approx(0.64 - 2 * sketch_error(0.64))
 
 
 def test_thresholds_can_be_set(rules, table):
-    assert LeakCheck(rules, max_similarity=1.0).judge(table) == [None] * 4
-    everything = LeakCheck(rules, max_similarity=-1.0, max_hash_distance=64)
+    assert LeakCheck(rules, CopySettings(max_similarity=1.0)).judge(table) == [None] * 4
+    everything = LeakCheck(rules, CopySettings(max_similarity=-1.0, max_hash_distance=64))
     assert None not in everything.judge(table)
     assert everything.thresholds(table) == {"max_similarity": -1.0, "max_hash_distance": 64}
 

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from gifcli.checks import Table
+from gifcli.checks.copies import CopySettings
 from gifcli.checks.unchanged import UnchangedCheck
 
 
@@ -26,10 +27,10 @@ def test_rejects_copies_only(rules, seeds, make_pair, label):
     check = UnchangedCheck(rules)
     columns = check.measure(*make_pair([seed.pixels, resaved(seed.pixels), cropped(seed.pixels)], [seed] * 3))
     same, saved, crop = check.judge(Table(columns, {}))
-    assert same == f"unchanged: similarity 1.000 > {check.max_similarity:.3f}"
+    assert same == f"unchanged: similarity 1.000 > {check.limits.max_similarity:.3f}"
     assert saved is not None
     assert crop is None
-    assert UnchangedCheck(rules, max_similarity=1.1).judge(Table(columns, {})) == [None] * 3
+    assert UnchangedCheck(rules, CopySettings(max_similarity=1.1)).judge(Table(columns, {})) == [None] * 3
 
 
 def test_another_piece_of_a_texture_is_no_copy(rules, seeds, make_pair):
@@ -38,4 +39,4 @@ def test_another_piece_of_a_texture_is_no_copy(rules, seeds, make_pair):
     columns = UnchangedCheck(rules).measure(*make_pair([np.rot90(gravel.pixels, 2).copy()], [gravel]))
     alike = {**columns, "nn_seed": np.array([0.99])}
     assert UnchangedCheck(rules).judge(Table(alike, {})) == [None]
-    assert UnchangedCheck(rules, max_similarity=0.97).judge(Table(alike, {}))[0] is not None
+    assert UnchangedCheck(rules, CopySettings(max_similarity=0.97)).judge(Table(alike, {}))[0] is not None

@@ -3,6 +3,7 @@
 import datetime as dt
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -152,7 +153,29 @@ def test_a_dataset_is_signed_on_its_way_out(finished: Path, tmp_path: Path) -> N
                 assert reader.get_validation_state() in ("Valid", "Trusted")
         elif row["file"]:
             assert (tmp_path / "there" / row["file"]).read_bytes() == (finished / row["file"]).read_bytes()
+    published = [(tmp_path / "there" / name).read_text() for name in ("README.md", "recipe.yaml")]
     session.run_stage("export", finished, {"export.certificate": chain, "export.private_key": key})
     assert verify(finished).differences == {}
+    for text in (*published, (finished / "README.md").read_text()):
+        assert str(tmp_path) not in text
+        assert "key.pem" not in text
     made = next(row for row in pq.read_table(finished / "manifest.parquet").to_pylist() if row["verdict"] == "kept")
     assert replicate(finished, made["key"], tmp_path / "x.jpg", {"run.device": "cpu"}).identical
+
+
+def test_another_certificate_signs_again_and_the_same_one_elsewhere_does_not(finished: Path, tmp_path: Path) -> None:
+    def export(folder: Path) -> bool:
+        paths = {"certificate": str(folder / "chain.pem"), "private_key": str(folder / "key.pem")}
+        summary = session.run_stage("export", finished, {f"export.{name}": path for name, path in paths.items()})
+        return "export" in summary.rates
+
+    first, moved = tmp_path / "first", tmp_path / "moved"
+    first.mkdir()
+    save_chain(first, p256)
+    assert export(first)
+    shutil.copytree(first, moved)
+    assert not export(first)
+    assert not export(moved)
+    save_chain(moved, p256)  # renewed, under the same name
+    assert export(moved)
+    assert verify(finished).differences == {}

@@ -8,7 +8,7 @@ import pytest
 
 from documents import gif
 from gifcli import session
-from gifcli.dataset.sums import refresh_sums
+from gifcli.dataset.sums import amending
 from gifcli.dataset.verify import assert_whole, verify
 from gifcli.errors import CheckError, UsageError
 from gifcli.state.seals import is_whole, seal, unseal
@@ -65,8 +65,8 @@ def test_an_image_inside_another_file_is_named(finished: Path, tmp_path: Path, t
     (tmp_path / "there" / ".gifcli").mkdir()
     assert verify(tmp_path / "there").notes
     session.export_to(str(tmp_path / "other"), finished, {"export.to": to})
-    (tmp_path / "other" / "data" / path.name).write_bytes(path.read_bytes())
-    refresh_sums(tmp_path / "other", "data/")
+    with amending(tmp_path / "other", "data/"):
+        (tmp_path / "other" / "data" / path.name).write_bytes(path.read_bytes())
     (name,) = verify(tmp_path / "other").differences
     assert name.startswith(f"data/{path.name}#")
 
@@ -96,8 +96,8 @@ def test_a_run_that_went_on_is_no_difference(finished: Path) -> None:
     assert verify(finished).differences == {}
     session.run_stage("export", finished, {})
     assert verify(finished).differences == {}
-    (finished / "report" / "index.html").write_text("made anew")
-    refresh_sums(finished, "report/")
+    with amending(finished, "report/"):
+        (finished / "report" / "index.html").write_text("made anew")
     assert verify(finished).differences == {}
 
 

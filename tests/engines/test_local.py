@@ -13,7 +13,7 @@ from gifcli.engines.local import LocalEngine
 from gifcli.errors import EnvironmentFault, InputError
 from gifcli.state.shards import ShardId
 from processes import finish, fresh
-from runs import FLAGS, results
+from runs import FLAGS, tree
 
 
 def jobs(folder: Path, numbers: range) -> list[Job]:
@@ -88,7 +88,7 @@ def test_a_run_on_workers_that_are_killed_equals_one_in_this_process(
     end = finish(process)
     assert end.code == 0, end.err
     assert "takes over its work" in end.err
-    assert results(root) == results(reference)
+    assert tree(root) == tree(reference)
 
 
 def until_shards(root: Path, pid: int, folder: str) -> list[psutil.Process]:

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from gifcli import session
 from gifcli.engines import EngineSettings, Job
 from gifcli.errors import InputError, UsageError
 from gifcli.state.shards import ShardId, ShardStore
-from runs import results, tiny
+from runs import tiny, tree
 
 STORE = 100 * 1024**2
 
@@ -61,7 +62,7 @@ def test_a_run_on_two_nodes_one_of_which_is_killed_equals_one_in_this_process(
     session.expand(photos, root, recipe, session.Access(reporter=reporter))
     assert cluster.second is None
     assert any("is lost with its process or node" in text for text in heard), heard
-    assert results(root) == results(reference)
+    assert tree(root) == tree(reference)
 
 
 @pytest.mark.slow
@@ -80,6 +81,30 @@ def test_what_goes_wrong_in_a_task_is_raised_and_not_tried_again(cluster: Any, t
     assert result.images != os.getpid()
     assert time.monotonic() - start < 60
     engine.close()
+
+
+@pytest.mark.slow
+def test_a_hung_worker_is_replaced_and_one_too_busy_to_answer_is_not(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shard_tasks
+    from gifcli.engines import ray as engine_module
+
+    monkeypatch.setattr(engine_module, "POLL", 1.0)
+    heard: list[str] = []
+    settings = EngineSettings("ray", workers=1, address=cluster.address, tell=heard.append)
+    engine = engine_module.RayEngine(settings)
+    list(engine.run(shard_tasks.finish, [Job(ShardId(0))]))  # is up
+    engine.settings = replace(settings, timeout=6.0)
+    (busy,) = engine.run(shard_tasks.hold_the_interpreter, [Job(ShardId(1))])
+    assert heard == []
+    start = time.monotonic()
+    (result,) = engine.run(shard_tasks.hang_once, [Job(ShardId(2), (str(tmp_path / "2"),))])
+    engine.close()
+    assert 6 < time.monotonic() - start < 60
+    assert result.images != busy.images
+    [said] = heard
+    assert said.endswith("gave no sign of life for 6 s (run.timeout); another one takes over its work")
 
 
 def test_without_ray_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """`gif eval` on a small real run: what it writes, what it refuses."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,20 @@ def test_without_test_images_it_says_what_to_do(finished, capsys):
     assert gif("eval", str(finished)) == 2
     assert "give a folder with --test DIR" in capsys.readouterr().err
     assert not (finished / EVALUATION).exists()
+
+
+def test_it_runs_where_it_is_told_to(finished, test_folder, capsys, monkeypatch):
+    command = ["eval", str(finished), "--test", str(test_folder), *QUICK]
+    assert gif(*command, "--device", "cuda:77") == 6
+    assert "--device cuda:77" in capsys.readouterr().err
+    monkeypatch.setenv("GIF_DEVICE", "abacus")
+    assert gif(*command) == 2
+    assert "GIF_DEVICE: expected auto, cpu or cuda:N" in capsys.readouterr().err
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.setenv(name, "0")
+    assert gif("eval", str(finished), "--device", "cpu", "--offline") == 2  # no test images
+    assert os.environ["HF_HUB_OFFLINE"] == "1"
+    assert gif("eval", str(finished), "--strength", "0.3") == 2  # not a setting that eval has
 
 
 def test_the_gate_has_its_exit_code(finished, test_folder, capsys):

@@ -195,7 +195,8 @@ def test_the_counts_of_a_real_export_are_those_of_its_files(photos: Path, tmp_pa
     judged = [row for row in rows if row["is_synthetic"]]
     rejected = Counter(row["reason"].partition(":")[0] for row in judged if row["verdict"] == "rejected")
     assert rejected
-    assert f"{len(judged)} images were generated; {len(judged) - rejected.total()} were kept" in card
+    kept = len(judged) - rejected.total()
+    assert f"{len(judged)} images were generated; {kept} {'was' if kept == 1 else 'were'} kept" in card
     assert dict(re.findall(r"^\| (\w+) \| [^|]+ \| (\d+) \|$", card, re.MULTILINE)) == {
         k: str(n) for k, n in rejected.items()
     }

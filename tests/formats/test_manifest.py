@@ -12,7 +12,8 @@ import pytest
 from gifcli.formats.manifest import ROW_GROUP, read_class_to_idx, write_manifest
 
 DESIGNED = """key file label label_id split is_synthetic parent_key parent_sha256 parent_path k attempt rng prompt prior
-revision dtype steps strength guidance_scale z b scores_start scores_end label_prob nn_seed nn_set nn_prior phash safety verdict reason
+revision lora lora_scale lora_revision dtype steps strength guidance_scale z b scores_start scores_end label_prob nn_seed
+nn_set nn_prior phash safety verdict reason
 weight soft_label width height sha256 fingerprint""".split()  # noqa: SIM905 - as DESIGN lists them
 
 

@@ -7,13 +7,19 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import open_clip
 import pytest
+import torch
+from safetensors.torch import save_file
 
 import checkpoints
+from documents import gif
 from gifcli import models
 from gifcli.errors import ModelMissingError, UsageError
 from gifcli.models import hub
 from gifcli.models.hashes import file_hash
+from gifcli.models.pulling import pull_missing, pull_named
+from gifcli.models.tags import SAFE, is_tagged, tag_files
 
 COMMIT = "a" * 40
 
@@ -34,7 +40,10 @@ class Hub(BaseHTTPRequestHandler):
             siblings = [{"rfilename": name} for name in self._names()]
             self._answer(200, json.dumps({"id": "someone/tiny", "sha": COMMIT, "siblings": siblings}).encode())
         else:
-            name = path.partition(f"/resolve/{COMMIT}/")[2]
+            name = path.partition("/resolve/")[2].partition("/")[2]  # of the commit, or of main
+            if not (self.folder / name).is_file():
+                self._answer(404, b"", {"X-Error-Code": "EntryNotFound"})
+                return
             self.served.append(name)
             data = (self.folder / name).read_bytes()
             digest = hashlib.sha256(data).hexdigest()
@@ -102,6 +111,49 @@ def test_pulling_takes_what_loading_needs_and_nothing_else(repository: Path) -> 
     (repository / "README.md").unlink()
     own = models.prior_card(str(repository))
     assert card.revision == own.revision  # the content decides, not where it lies
+
+
+def test_weights_of_an_open_clip_tag_are_pulled_before_any_worker_asks(
+    repository: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its own download, from a hub on this machine; never offline, nor by a dry run."""
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED["ViT-B-32"], "gif_test", {"hf_hub": "someone/tiny/"})
+    save_file({"x": torch.zeros(1)}, repository / SAFE)
+    name, heard = "ViT-B-32:gif_test", []
+    assert (is_tagged(name), is_tagged("ViT-B-32:other"), is_tagged("sd-turbo")) == (True, False, False)
+    line = ["expand", str(photos), "-o", str(tmp_path / "out"), "--prior", "classical", "--encoder", name]
+    assert gif(*line, "--dry-run") == 6
+    assert f"encoder: {name} is not on this machine; get it with: gif models pull {name}" in capsys.readouterr().err
+    with monkeypatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        pull_missing(["auto", None, name], heard.append)
+        assert (tag_files(name), heard) == ((), [])
+    assert gif(*line) == 6  # what is pulled is no ViT-B-32
+    said = capsys.readouterr().err
+    assert f"pulling {name} ..." in said
+    assert f"encoder {name!r} cannot be loaded" in said
+    assert [path.name for path in tag_files(name)] == [SAFE]
+    assert len(models.revision(models.encoder_card(name).files)) == 12
+    pull_missing(["auto", None, name], heard.append)
+    assert heard == []
+    assert list(pull_named([name], heard.append)) == [name]
+
+
+def test_adapt_downloads_the_prior_that_it_is_to_teach_but_not_offline(
+    repository: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["adapt", str(photos), "-o", str(tmp_path / "lora"), "--prior", "someone/tiny", "--device", "cpu"]
+    line += ["--train-steps", "1", "--train-batch", "1", "--rank", "1"]
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):  # set by --offline, and given back after the test
+        monkeypatch.setenv(name, "0")
+    with monkeypatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "0")
+        assert gif(*line, "--offline") == 6
+    assert "prior: someone/tiny is not on this machine; this is offline" in capsys.readouterr().err
+    assert gif(*line) == 0
+    said = capsys.readouterr().err
+    assert "pulling someone/tiny ..." in said
+    assert "was distilled to a few steps (turbo)" in said
 
 
 def test_what_cannot_be_pulled_is_one_line(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,7 @@ def settings(**changed: object) -> dict[str, dict[str, object]]:
         ("guidance.steps", 9, "optimize"),
         ("prior.strength", 0.5, "optimize"),
         ("image.quality", 80, "generate"),
-        ("prior.prompt", "{label}", "generate"),
+        ("image.format", "png", "generate"),
         ("checks.drift.quantile", 0.5, "filter"),
         ("export.licence", "CC0-1.0", "export"),
     ],

@@ -187,7 +187,7 @@ def test_pictures_are_read_class_by_class(tmp_path: Path) -> None:
     written: list[int] = []
 
     def read() -> Iterator[Strip]:
-        written.append((tmp_path / "index.html.tmp").stat().st_size)
+        written.append((tmp_path / "index.html.gif-tmp").stat().st_size)
         yield Strip(Picture("noise.jpg", noise), [Picture("k0", noise)])
 
     write_page(

@@ -170,7 +170,7 @@ def test_odd_suffixes_are_told_by_the_first_bytes(tmp_path):
     found = scan(tmp_path)
     assert paths(found) == ["cat/a.jpg", "cat/no_suffix", "cat/photo.jpg?w=640"]
     assert reasons(found) == {"cat/phone.HEIC": ".heic files are not supported; convert it to JPEG or PNG"}
-    assert found.warnings == ["1 files are no images and were skipped, by suffix: .xyz (1)"]
+    assert found.warnings == ["skipped 1 file without an image, by suffix: .xyz (1)"]
 
 
 def test_zero_bytes_pipes_and_dead_links_are_failures(tmp_path):

@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import webdataset
 from PIL import Image
 
+from archive_files import write_parquet, write_tars
 from gifcli import session
 from gifcli.errors import InputError
 from gifcli.sources.source import Scan, scan
@@ -78,31 +78,6 @@ def test_an_archive_is_expanded_as_its_folder_is(photos: Path, reference: Path, 
     before = tree(tmp_path / "out")
     session.run_stage("export", tmp_path / "out", {})
     assert tree(tmp_path / "out") == before
-
-
-def write_tars(photos: Path, dest: Path, split: str) -> None:
-    """With webdataset's own writer."""
-    dest.mkdir(exist_ok=True)
-    labels = sorted(path.name for path in photos.iterdir())
-    with webdataset.ShardWriter(str(dest / f"{split}-%05d.tar"), maxcount=5, verbose=0) as writer:
-        for path in sorted(photos.rglob("*.*")):
-            label = path.parent.name
-            key = f"{label}{path.stem}".replace(" ", "")
-            writer.write({"__key__": key, path.suffix[1:]: path.read_bytes(), "cls": labels.index(label)})
-    (dest / "classes.json").write_text(json.dumps({"class_to_idx": {label: i for i, label in enumerate(labels)}}))
-
-
-def write_parquet(photos: Path, dest: Path, split: str) -> None:
-    """With `datasets`' own writer."""
-    dest.mkdir(exist_ok=True)
-    labels = sorted(path.name for path in photos.iterdir())
-    paths = sorted(photos.rglob("*.*"))
-    columns = {
-        "img": [{"bytes": path.read_bytes(), "path": path.name} for path in paths],
-        "fine_label": [labels.index(path.parent.name) for path in paths],
-    }
-    features = datasets.Features({"img": datasets.Image(), "fine_label": datasets.ClassLabel(names=labels)})
-    datasets.Dataset.from_dict(columns, features).to_parquet(str(dest / f"{split}-00000-of-00001.parquet"))
 
 
 @pytest.mark.parametrize("to", ["webdataset", "parquet"])

@@ -7,7 +7,9 @@ from typing import Any
 
 from gifcli.adapt.material import Material, read_material
 from gifcli.errors import UsageError
-from gifcli.models import prior_card, prior_checkpoint
+from gifcli.models import lora_files, prior_card, prior_checkpoint, revision
+from gifcli.models.names import shown
+from gifcli.models.pulling import pull_missing
 from gifcli.recipe import settings as stage_settings
 from gifcli.recipe.recipe import Recipe
 from gifcli.reporter import Reporter
@@ -15,6 +17,7 @@ from gifcli.sources.source import refuse_overlap
 from gifcli.sources.unpacking import unpacked_for_now
 from gifcli.state.seals import to_json
 from gifcli.state.shards import STATE, ShardStore, digest, write_atomic
+from gifcli.wording import number_of
 
 SIGN = "adapter.json"
 """Written last: what the weights beside it were made of."""
@@ -54,29 +57,43 @@ class Adapted:
         """For people."""
         learned = "was there already" if self.loss is None else f"loss {self.loss:.4f} in the end"
         return [
-            f"{self.output}: {self.kind} of {self.prior}, from {self.images} images in {self.steps} updates; {learned}",
+            f"{self.output}: {self.kind} of {self.prior}, from {number_of(self.images, 'image')} in {number_of(self.steps, 'update')}; {learned}",
             f"use it: gif expand SOURCE --prior {self.prior} --lora {self.output}",
         ]
 
 
-def adapt(source: Path, output: Path, recipe: Recipe, wanted: AdaptSettings, reporter: Reporter) -> Adapted:
-    """Teaches a prior the images of a folder, or goes on where an earlier call was stopped.
+def adapt(
+    source: Path, output: Path, recipe: Recipe, wanted: AdaptSettings, reporter: Reporter, wait_lock: float = 0.0
+) -> Adapted:
+    """Teaches a prior the images of a folder (or of tars, Parquet), or goes on where an earlier call was stopped.
 
     Raises:
         UsageError: that prior cannot learn, or the folder holds what other settings made.
         InputError: the source cannot be used.
-        ModelMissingError: the prior is not on this machine.
+        ModelMissingError: the prior is not on this machine, and cannot be downloaded.
+        BusyError: another process has been writing to the folder for `wait_lock` seconds.
     """
     refuse_overlap(source, output)
     if output.is_file() or (output.is_dir() and not _ours(output)):
         raise UsageError(f"{output}: expected a new folder, or one that gif adapt made; choose another -o")
-    recipe = stage_settings.resolve(recipe, {})
-    kind_of(recipe.prior.name)
+    pull_missing((recipe.prior.name, recipe.prior.lora), reporter.say)
+    recipe = stage_settings.resolve(recipe, {}, reporter.warn)
+    encoding = recipe.prior.model_copy(update={"tiny": "none", "decoder": "vae"})  # nothing is decoded
+    recipe = recipe.model_copy(update={"prior": encoding})
+    kind = kind_of(recipe.prior.name)
+    if kind == "LoRA" and (pace := prior_checkpoint(recipe.prior.name).pace) != "full":
+        reporter.warn(
+            f"{recipe.prior.name} was distilled to a few steps ({pace}), and learning by the plain diffusion loss takes some "
+            "of that away: few steps will look worse. Adapt the model that it was distilled from instead, such as --prior "
+            "sd-1.5, and give the LoRA to that one"
+        )
     with unpacked_for_now(source) as folder:
-        return _adapt(folder, output, recipe, wanted, reporter)
+        return _adapt(folder, output, recipe, wanted, reporter, wait_lock)
 
 
-def _adapt(folder: Path, output: Path, recipe: Recipe, wanted: AdaptSettings, reporter: Reporter) -> Adapted:
+def _adapt(
+    folder: Path, output: Path, recipe: Recipe, wanted: AdaptSettings, reporter: Reporter, wait_lock: float
+) -> Adapted:
     """The same, of a folder of images and a recipe without `auto`."""
     kind = kind_of(recipe.prior.name)
     material = read_material(folder, recipe)
@@ -84,7 +101,7 @@ def _adapt(folder: Path, output: Path, recipe: Recipe, wanted: AdaptSettings, re
         reporter.warn(warning)
     made_of = _made_of(recipe, wanted, kind, material)
     store = ShardStore(output)
-    with store.lock():
+    with store.lock(wait_lock):
         _refuse_changes(output, made_of, store.load(STARTED))
         if (output / SIGN).is_file():
             return Adapted(str(output), recipe.prior.name, kind, len(material.keys), wanted.steps, None)
@@ -138,9 +155,10 @@ def _made_of(recipe: Recipe, wanted: AdaptSettings, kind: str, material: Materia
     told |= {"names": digest(material.names)}
     return {
         "kind": kind,
-        "prior": prior.name,
+        "prior": shown(prior.name),
         "prior_revision": prior_card(prior.name).revision,
-        "lora": prior.lora,
+        "lora": revision(lora_files(prior.lora)) if prior.lora else None,
+        **({"lora_scale": prior.lora_scale} if prior.lora else {}),
         "mirror": prior.mirror is True,
         "rng": recipe.rng,
         "images": len(material.keys),
@@ -152,7 +170,11 @@ def _made_of(recipe: Recipe, wanted: AdaptSettings, kind: str, material: Materia
 
 
 def _refuse_changes(output: Path, made_of: Mapping[str, Any], before: Mapping[str, Any] | None) -> None:
-    if before is not None and (differences := stage_settings.changes(before, made_of)):
+    if before is None:
+        return
+    if before["prior_revision"] == made_of["prior_revision"]:  # whatever its name or place
+        made_of = {**made_of, "prior": before["prior"]}
+    if differences := stage_settings.changes(before, made_of):
         raise UsageError(f"{output} was started otherwise: {'; '.join(differences)}; write elsewhere (-o)")
 
 

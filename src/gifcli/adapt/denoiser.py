@@ -66,8 +66,8 @@ class DenoiserLesson:
     def _encoded(self, images: list[Array]) -> tuple[Tensor, Tensor]:
         """Latents (n c h w) and feature maps (n d 4 4), one image at a time."""
         pixels = [pixels_to_tensor(image[None], str(self.device)) for image in images]
-        latents = torch.cat([self.prior._latents(one) for one in pixels])  # noqa: SLF001
-        return latents, torch.cat([self.prior._maps(one) for one in pixels])  # noqa: SLF001
+        latents = torch.cat([self.prior.latents_of(one) for one in pixels])
+        return latents, torch.cat([self.prior.maps_of(one) for one in pixels])
 
     def _turned(self, rows: list[int], generator: torch.Generator) -> list[int]:
         """Every other image by chance as its mirror image, where there are those."""
@@ -87,6 +87,6 @@ class DenoiserLesson:
         known = (torch.rand(len(x), 1, *maps.shape[2:], generator=generator) < share).float().to(self.device)
         told = self.prior.projection(maps) + self.prior.projection.shift(moved - feature)
         cells = layout(told, known * some[:, :, None, None], *x.shape[-2:])
-        labels = self.prior._labels(moved, self.size[1], self.size[0])[: len(x)]  # noqa: SLF001
+        labels = self.prior.labels_of(moved, self.size[1], self.size[0])[: len(x)]
         labels = torch.cat([labels[:, : feature.shape[1]] * some, labels[:, feature.shape[1] :]], 1)
         return labels, cells

@@ -51,7 +51,7 @@ class LoraLesson:
         x = self._drawn(rows, generator)
         noise = torch.randn(x.shape, generator=generator).to(self.device)
         t = torch.randint(self.scheduler.config.num_train_timesteps, (len(rows),), generator=generator).to(self.device)
-        told = self.prior._told(self.prior.texts.embed(self._prompts(rows, generator)), self.size)  # noqa: SLF001
+        told = self.prior.told(self.prior.texts.embed(self._prompts(rows, generator)), self.size)
         noisy = self.scheduler.add_noise(x, noise, t)
         dtype = next(self.prior.unet.parameters()).dtype
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):

@@ -75,21 +75,24 @@ def make_check(name: str, settings: dict[str, Any], rules: Rules) -> Check:  # n
 
             return DriftCheck(rules, **settings)
         case "unchanged":
+            from gifcli.checks.copies import CopySettings
             from gifcli.checks.unchanged import UnchangedCheck
 
-            return UnchangedCheck(rules, **settings)
+            return UnchangedCheck(rules, CopySettings(**settings))
         case "duplicate":
+            from gifcli.checks.copies import CopySettings
             from gifcli.checks.duplicate import DuplicateCheck
 
-            return DuplicateCheck(rules, **settings)
+            return DuplicateCheck(rules, CopySettings(**settings))
         case "broken":
             from gifcli.checks.broken import BrokenCheck
 
             return BrokenCheck(rules, **settings)
         case "leak":
+            from gifcli.checks.copies import CopySettings
             from gifcli.checks.leak import LeakCheck
 
-            return LeakCheck(rules, **settings)
+            return LeakCheck(rules, CopySettings(**settings))
         case "safety":
             from gifcli.checks.safety import SafetyCheck
 

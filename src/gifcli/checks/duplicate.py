@@ -7,16 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gifcli.checks import Columns, SampleBatch, Table
+from gifcli.checks.copies import CALIBRATED, CopyLimits, CopySettings
 from gifcli.checks.fingerprints import perceptual_hash, sketch
 from gifcli.checks.neighbours import near_pairs
-from gifcli.checks.thresholds import bits_apart, likeness
+from gifcli.checks.thresholds import likeness
 from gifcli.compute.batches import SeedBatch, tensor_to_pixels
 from gifcli.rules.rules import Rules
 
 Array = NDArray[Any]
 
 MAX_SIMILARITY = 0.95
-MAX_HASH_DISTANCE = 8
 ROWS = 1024
 """How many samples are judged at once."""
 
@@ -31,15 +31,9 @@ class DuplicateCheck:
     are compared.
     """
 
-    def __init__(
-        self,
-        rules: Rules,
-        quantile: float = 0.95,
-        max_similarity: float | None = None,
-        max_hash_distance: int | None = None,
-    ) -> None:
-        self.max_similarity = likeness(max_similarity, rules, quantile, MAX_SIMILARITY)
-        self.max_hash_distance = bits_apart(max_hash_distance, rules, quantile, MAX_HASH_DISTANCE)
+    def __init__(self, rules: Rules, asked: CopySettings = CALIBRATED) -> None:
+        similarity = likeness(asked.max_similarity, rules, asked.quantile, MAX_SIMILARITY)
+        self.limits = CopyLimits(similarity, asked.bits(rules))
 
     def measure(self, samples: SampleBatch, seeds: SeedBatch) -> Columns:
         """Columns sketch (64 float16) and phash (uint64)."""
@@ -47,7 +41,7 @@ class DuplicateCheck:
 
     def thresholds(self, table: Table) -> dict[str, float]:
         """max_similarity and max_hash_distance."""
-        return {"max_similarity": self.max_similarity, "max_hash_distance": self.max_hash_distance}
+        return self.limits.told()
 
     def judge(self, table: Table) -> list[str | None]:
         """The reasons, such as "duplicate: of 5f0c...-k0-a0"; time grows with the square of the samples, memory doesn't."""
@@ -76,7 +70,7 @@ class DuplicateCheck:
         return reasons
 
     def _near(self, a: Columns, rows: Array, b: Columns, columns: Array) -> Iterator[tuple[Array, Array]]:
-        return near_pairs(a, rows, b, columns, (self.max_similarity, self.max_hash_distance))
+        return near_pairs(a, rows, b, columns, self.limits)
 
 
 def _first(i: Array, j: Array) -> Iterator[tuple[int, int]]:

@@ -3,15 +3,15 @@
 import numpy as np
 
 from gifcli.checks import Columns, SampleBatch, Table
+from gifcli.checks.copies import CALIBRATED, CopyLimits, CopySettings
 from gifcli.checks.fingerprints import mirrored_hash, sketch_error
 from gifcli.checks.neighbours import near_pairs
-from gifcli.checks.thresholds import bits_apart, threshold
+from gifcli.checks.thresholds import threshold
 from gifcli.compute.batches import SeedBatch
 from gifcli.rules.rules import Rules
 
 MAX_SIMILARITY = 0.85
 """What stands in where it is not known how alike copies are."""
-MAX_HASH_DISTANCE = 8
 
 
 class LeakCheck:
@@ -24,18 +24,12 @@ class LeakCheck:
     sketch and phash, as `DuplicateCheck` measures them, and `Table.others` has them and key, the image's path.
     """
 
-    def __init__(
-        self,
-        rules: Rules,
-        quantile: float = 0.95,
-        max_similarity: float | None = None,
-        max_hash_distance: int | None = None,
-    ) -> None:
-        copies = threshold(max_similarity, rules, "resaved", 1 - quantile)
-        self.max_similarity = MAX_SIMILARITY if copies is None else copies
-        if max_similarity is None:
-            self.max_similarity -= 2 * sketch_error(self.max_similarity)
-        self.max_hash_distance = bits_apart(max_hash_distance, rules, quantile, MAX_HASH_DISTANCE)
+    def __init__(self, rules: Rules, asked: CopySettings = CALIBRATED) -> None:
+        copies = threshold(asked.max_similarity, rules, "resaved", 1 - asked.quantile)
+        similarity = MAX_SIMILARITY if copies is None else copies
+        if asked.max_similarity is None:
+            similarity -= 2 * sketch_error(similarity)
+        self.limits = CopyLimits(similarity, asked.bits(rules))
 
     def measure(self, samples: SampleBatch, seeds: SeedBatch) -> Columns:
         """Nothing that `DuplicateCheck` doesn't measure."""
@@ -43,7 +37,7 @@ class LeakCheck:
 
     def thresholds(self, table: Table) -> dict[str, float]:
         """max_similarity and max_hash_distance."""
-        return {"max_similarity": self.max_similarity, "max_hash_distance": self.max_hash_distance}
+        return self.limits.told()
 
     def judge(self, table: Table) -> list[str | None]:
         """The reasons, such as "leak: of test/cat/3.jpg"."""
@@ -57,10 +51,9 @@ class LeakCheck:
         if not others or not len(others["key"]):
             return {}
         rows, columns = np.arange(len(images["phash"])), np.arange(len(others["key"]))
-        limits = self.max_similarity, self.max_hash_distance
         found: dict[int, int] = {}
         for hashes in (others["phash"], mirrored_hash(others["phash"])):
-            for i, j in near_pairs(images, rows, {**others, "phash": hashes}, columns, limits):
+            for i, j in near_pairs(images, rows, {**others, "phash": hashes}, columns, self.limits):
                 for row, other in zip(i.tolist(), j.tolist(), strict=True):
                     found[row] = min(other, found.get(row, other))
         return {row: str(others["key"][other]) for row, other in sorted(found.items())}

@@ -3,13 +3,13 @@
 import numpy as np
 
 from gifcli.checks import Columns, SampleBatch, Table
+from gifcli.checks.copies import CALIBRATED, CopyLimits, CopySettings
 from gifcli.checks.fingerprints import perceptual_hash
-from gifcli.checks.thresholds import bits_apart, likeness
+from gifcli.checks.thresholds import likeness
 from gifcli.compute.batches import SeedBatch, tensor_to_pixels
 from gifcli.rules.rules import Rules
 
 MAX_SIMILARITY = 0.96
-MAX_HASH_DISTANCE = 8
 ANY_DISTANCE = 64
 
 
@@ -22,17 +22,10 @@ class UnchangedCheck:
     features alone decide, unless `max_hash_distance` was asked for too.
     """
 
-    def __init__(
-        self,
-        rules: Rules,
-        quantile: float = 0.95,
-        max_similarity: float | None = None,
-        max_hash_distance: int | None = None,
-    ) -> None:
-        self.max_similarity = likeness(max_similarity, rules, quantile, MAX_SIMILARITY)
-        any_bits = max_similarity is not None and max_hash_distance is None
-        usual = ANY_DISTANCE if any_bits else bits_apart(max_hash_distance, rules, quantile, MAX_HASH_DISTANCE)
-        self.max_hash_distance = usual
+    def __init__(self, rules: Rules, asked: CopySettings = CALIBRATED) -> None:
+        similarity = likeness(asked.max_similarity, rules, asked.quantile, MAX_SIMILARITY)
+        any_bits = asked.max_similarity is not None and asked.max_hash_distance is None
+        self.limits = CopyLimits(similarity, ANY_DISTANCE if any_bits else asked.bits(rules))
 
     def measure(self, samples: SampleBatch, seeds: SeedBatch) -> Columns:
         """Columns nn_seed: cosine similarity to the seed's features, in [-1, 1]; and nn_seed_bits: bits of the hashes apart."""
@@ -44,14 +37,14 @@ class UnchangedCheck:
 
     def thresholds(self, table: Table) -> dict[str, float]:
         """max_similarity and max_hash_distance."""
-        return {"max_similarity": self.max_similarity, "max_hash_distance": self.max_hash_distance}
+        return self.limits.told()
 
     def judge(self, table: Table) -> list[str | None]:
         """The reasons, such as "unchanged: similarity 0.991 > 0.960"."""
-        s = table.samples
+        s, limits = table.samples, self.limits
         return [
-            f"unchanged: similarity {similarity:.3f} > {self.max_similarity:.3f}"
-            if similarity > self.max_similarity and bits <= self.max_hash_distance
+            f"unchanged: similarity {similarity:.3f} > {limits.max_similarity:.3f}"
+            if similarity > limits.max_similarity and bits <= limits.max_hash_distance
             else None
             for similarity, bits in zip(s["nn_seed"], s["nn_seed_bits"], strict=True)
         ]

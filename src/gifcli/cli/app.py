@@ -6,8 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from gifcli import __version__
+from gifcli.cli.environment import unknown_variables, variable
 from gifcli.console import Console
 from gifcli.errors import UsageError
+from gifcli.wording import did_you_mean
 
 app = typer.Typer(
     name="gif",
@@ -33,7 +35,7 @@ RecipeName = Annotated[
     str | None, typer.Option("-r", "--recipe", help="Recipe file, or a shipped one: gif recipes list.")
 ]
 Sets = Annotated[list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Any setting of the recipe.")]
-IfExists = Annotated[str, typer.Option(help="resume, extend, overwrite or error.", envvar="GIF_IF_EXISTS")]
+IfExists = Annotated[str, typer.Option(help="resume, extend, overwrite or error.", envvar=variable("if-exists"))]
 RedoStage = Annotated[str | None, typer.Option("--redo", metavar="STAGE", help="Do this stage and all after it again.")]
 Redo = Annotated[bool, typer.Option("--redo", help="Do this stage and all after it again.")]
 RefreshRules = Annotated[bool, typer.Option("--refresh-rules", help="Induce the rules anew; redoes from optimize.")]
@@ -48,6 +50,10 @@ Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="More on stderr; 
 def version_option(
     version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False,
 ) -> None:
+    from gifcli.cli.flags import SETTINGS
+
+    for text in unknown_variables(map(variable, [*SETTINGS, "if-exists"])):
+        console.warn(text)
     if version:
         console.result([f"gif {__version__}"], {"version": __version__})
         raise typer.Exit
@@ -65,7 +71,10 @@ def session_options(if_exists: str, redo: str | None, refresh_rules: bool) -> An
         ("--redo", redo, ("extract", "optimize", "generate", "filter", "export", None)),
     ):
         if value not in allowed:
-            raise UsageError(f"{flag}: expected one of {', '.join(filter(None, allowed))}; found {value!r}")
+            known = list(filter(None, allowed))
+            raise UsageError(
+                f"{flag}: expected one of {', '.join(known)}; found {value!r}{did_you_mean(value or '', known)}"
+            )
     return Options(if_exists, redo, refresh_rules)
 
 

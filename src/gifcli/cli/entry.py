@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from gifcli.cli.app import app, console
+from gifcli.cli.environment import variables_used
 from gifcli.compute.devices import set_thread_policy
 from gifcli.errors import EnvironmentFault, GifError
 
@@ -66,9 +67,17 @@ def _usage(error: Any) -> int:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "gif"
     message = error.format_message().rstrip(".")
-    lead = f"{message[0].lower()}{message[1:]}"
+    lead = _blamed(error, f"{message[0].lower()}{message[1:]}")
     console.error(f"{lead}{'' if lead.endswith('?') else ';'} see: {path} --help", 2)
     return 2
+
+
+def _blamed(error: Any, text: str) -> str:
+    """The text, told of the environment variable where the value came from one."""
+    parameter, context = getattr(error, "param", None), getattr(error, "ctx", None)
+    used = variables_used(context) if context and parameter else {}
+    name = used.get(str(parameter.name).replace("_", "-")) if parameter else None
+    return f"{name}: {error.message.rstrip('.')}" if name else text
 
 
 def _interrupted(code: int) -> int:

@@ -1,12 +1,14 @@
 """The flags that are settings of the recipe, once for all commands."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
 import typer
 
 from gifcli.cli.app import Sets
+from gifcli.cli.environment import blamed, variable, variables_used
+from gifcli.errors import GifError
 
 Setting = tuple[str, type, str]
 
@@ -49,38 +51,61 @@ SETTINGS: dict[str, Setting] = {
 
 
 def settings(function: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command all flags of SETTINGS; it gets those that were used as `overrides` (recipe path -> value).
+    """Gives a command all flags of SETTINGS, and --set; it gets those that were used as `overrides` (recipe path -> value).
 
     A flag beats --set, which beats the environment.
     """
+    return some_settings(*SETTINGS, sets=True)(function)
 
-    def command(context: typer.Context, **values: Any) -> None:
-        from gifcli.recipe.recipe import parse_assignments
 
-        flags: dict[str, Any] = {}
-        environment: dict[str, Any] = {}
-        for flag, (path, _, _) in SETTINGS.items():
-            name = flag.replace("-", "_")
-            if (value := values.pop(name)) is not None:
-                source = context.get_parameter_source(name)
-                (environment if source and source.name == "ENVIRONMENT" else flags)[path] = value
-        assigned = parse_assignments(values.pop("sets") or [])
-        function(**values, overrides={**environment, **assigned, **flags})
+def some_settings(*names: str, sets: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The same of a few flags."""
 
-    own = [p for p in inspect.signature(function).parameters.values() if p.name != "overrides"]
-    flags = [_flag(name, kind, text) for name, (_, kind, text) in SETTINGS.items()]
-    sets = inspect.Parameter("sets", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Sets)
-    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
-    signature = inspect.Signature([*own, context, *flags, sets])
-    command.__signature__ = signature  # type: ignore[attr-defined]
-    command.__annotations__ = {}
-    command.__name__, command.__doc__ = function.__name__, function.__doc__
-    return command
+    def give(function: Callable[..., None]) -> Callable[..., None]:
+        def command(context: typer.Context, **values: Any) -> None:
+            used = variables_used(context)
+            try:
+                function(overrides=_overrides(names, used, values), **values)
+            except GifError as error:
+                raise blamed(error, used) from error
+
+        own = [p for p in inspect.signature(function).parameters.values() if p.name != "overrides"]
+        flags = [_flag(name, *SETTINGS[name][1:]) for name in names]
+        if sets:
+            flags.append(inspect.Parameter("sets", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Sets))
+        context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        command.__signature__ = inspect.Signature([*own, context, *flags])  # type: ignore[attr-defined]
+        command.__annotations__ = {}
+        command.__name__, command.__doc__ = function.__name__, function.__doc__
+        return command
+
+    return give
+
+
+def _overrides(names: Iterable[str], used: Mapping[str, str], values: dict[str, Any]) -> dict[str, Any]:
+    """Takes the flags out of what a command was called with -> recipe path -> value.
+
+    Raises:
+        RecipeError: a variable's value that would be used, or --set, is none.
+    """
+    from gifcli.recipe.recipe import load_recipe, parse_assignments
+
+    flags: dict[str, Any] = {}
+    environment: dict[str, Any] = {}
+    for flag in names:
+        if (value := values.pop(flag.replace("-", "_"))) is not None:
+            (environment if flag in used else flags)[SETTINGS[flag][0]] = value
+    flags = {**parse_assignments(values.pop("sets", None) or []), **flags}
+    for flag, name in used.items():
+        path = SETTINGS[flag][0] if flag in SETTINGS else None
+        if path in environment and path not in flags:
+            load_recipe("", {path: environment[path]}, f"the environment variable {name}")
+    return {**environment, **flags}
 
 
 def _flag(name: str, kind: type, text: str) -> inspect.Parameter:
     flags = f"--{name}/--no-{name}" if kind is bool else f"--{name}"
-    option = typer.Option(flags, help=text, envvar=f"GIF_{name.upper().replace('-', '_')}", show_envvar=False)
+    option = typer.Option(flags, help=text, envvar=variable(name), show_envvar=False)
     annotation = Annotated[kind | None, option]  # type: ignore[valid-type]
     parameter = inspect.Parameter(name.replace("-", "_"), inspect.Parameter.KEYWORD_ONLY, default=None)
     return parameter.replace(annotation=annotation)

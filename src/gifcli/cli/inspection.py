@@ -1,11 +1,12 @@
 """Commands that look at what is there: status, verify, eval, report, doctor."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from gifcli.cli.app import Json, Quiet, RunFolder, Verbose, WaitLock, app, console, say
+from gifcli.cli.flags import some_settings
 
 
 @app.command(epilog="Example: gif status photos-5x --json")
@@ -33,6 +34,7 @@ def verify(
 
 
 @app.command("eval", epilog="Example: gif eval photos-5x --learner cnn --fail-under gain=1.0")
+@some_settings("device", "offline", "batch-size", "engine", "ray-address", "workers")
 def evaluate(
     folder: RunFolder,
     test: Annotated[
@@ -57,6 +59,8 @@ def evaluate(
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
+    *,
+    overrides: dict[str, Any],
 ) -> None:
     """Measure on images set aside whether the generated ones help, and say how to train on them."""
     from gifcli import evaluate as evaluating
@@ -66,7 +70,7 @@ def evaluate(
     points = evaluating.parse_threshold(fail_under) if fail_under is not None else None
     settings = evaluating.EvaluationSettings(learner, test, corruptions, rngs, train_steps)
     access = Access(wait_lock=wait_lock, reporter=console)
-    found = evaluating.evaluate_run(folder, settings, access, iterate)
+    found = evaluating.evaluate_run(folder, settings, access, iterate, overrides)
     console.result(found.to_lines(), found.to_data())
     if points is not None:
         evaluating.require_gain(found, points)

@@ -5,7 +5,19 @@ from typing import Annotated, Any
 
 import typer
 
-from gifcli.cli.app import Json, Quiet, RecipeName, Source, Verbose, app, console, models_app, recipes_app, say
+from gifcli.cli.app import (
+    Json,
+    Quiet,
+    RecipeName,
+    Source,
+    Verbose,
+    WaitLock,
+    app,
+    console,
+    models_app,
+    recipes_app,
+    say,
+)
 from gifcli.cli.flags import settings
 from gifcli.errors import UsageError
 
@@ -23,11 +35,12 @@ def adapt(
     rank: Annotated[int, typer.Option(min=1, help="Of the LoRA.")] = 16,
     train_batch: Annotated[int, typer.Option(min=1, help="Images an update.")] = 8,
     learning_rate: Annotated[float | None, typer.Option(help="Default: 1e-4, or 3e-5 for the embedded prior.")] = None,
+    wait_lock: WaitLock = 0.0,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
-    """Teach a prior the images of a folder, for domains it does not know; killed, the same command goes on."""
+    """Teach a prior the images of a folder (or tars, Parquet) it does not know; killed, the same command goes on."""
     from gifcli import adapt as adaption
     from gifcli.session import go_offline, make_recipe
 
@@ -35,7 +48,7 @@ def adapt(
     made = make_recipe(recipe, overrides)
     go_offline(made)
     wanted = adaption.AdaptSettings(train_steps, rank, train_batch, learning_rate)
-    done = adaption.adapt(source, output, made, wanted, console)
+    done = adaption.adapt(source, output, made, wanted, console, wait_lock)
     console.result(done.to_lines(), done.to_data())
 
 
@@ -87,12 +100,14 @@ def models_list(as_json: Json = False) -> None:
 
 @models_app.command("pull", epilog="Example: gif models pull sd-turbo")
 def models_pull(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Hub ids (OWNER/NAME) or short names.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME...", help="Hub ids (OWNER/NAME), short names, open_clip's ARCH:TAG.")
+    ],
     as_json: Json = False,
 ) -> None:
-    """Download models into the local cache: configuration and safetensors weights, nothing that could run code."""
-    from gifcli.models.hub import pull_all
+    """Download models into the local cache: configuration and weights; nothing that could run code is ever loaded."""
+    from gifcli.models.pulling import pull_named
 
     say(as_json)
-    rows = pull_all(names, console.say)
+    rows = pull_named(names, console.say)
     console.result([f"{name}: {path}" for name, path in rows.items()], rows)

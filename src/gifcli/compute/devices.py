@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gifcli.errors import EnvironmentFault, UsageError
+from gifcli.wording import number_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def choose_device(wanted: str, dtype: str) -> Device:
         raise UsageError(f"--device: expected auto, cpu or cuda:N, found {wanted!r}") from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise EnvironmentFault(
-            f"--device {name}: this machine has {torch.cuda.device_count()} GPUs that torch can use; try --device cpu"
+            f"--device {name}: this machine has {number_of(torch.cuda.device_count(), 'GPU')} that torch can use; try --device cpu"
         )
     if device.type not in {"cpu", "cuda"}:
         raise UsageError(f"--device: expected auto, cpu or cuda:N, found {wanted!r}")

@@ -4,6 +4,7 @@ Needs the extra gifcli[c2pa]. A signature holds random numbers, so a signed data
 exported again; the samples in the run folder are, for they are signed on their way out.
 """
 
+import hashlib
 import io
 import json
 from collections.abc import Mapping
@@ -22,9 +23,10 @@ TOLD = ("key", "label", "parent_sha256", "prior", "revision", "prompt", "rng", "
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Signs image files; opened by `open_signer`."""
+    """Signs image files; opened by `open_signer`. `certificate` is the sha256 of the chain, wherever that lies."""
 
     signer: Any
+    certificate: str
 
     def sign(self, data: bytes, suffix: str, row: Mapping[str, Any]) -> bytes:
         """A generated file with its credentials; `row` is its manifest row.
@@ -61,7 +63,7 @@ def open_signer(certificate: str | None, private_key: str | None) -> Signer | No
     chain, key = _read("certificate", certificate), _read("private_key", private_key)
     try:
         info = c2pa.C2paSignerInfo(_algorithm(key), chain, key, None)
-        return Signer(c2pa.Signer.from_info(info))
+        return Signer(c2pa.Signer.from_info(info), hashlib.sha256(chain).hexdigest())
     except (c2pa.C2paError, ValueError) as error:
         raise UsageError(f"export.certificate: {certificate} and {private_key} cannot sign: {error}") from error
 

@@ -16,6 +16,7 @@ from gifcli.formats import Ledger
 from gifcli.formats.ledger import FileLedger
 from gifcli.sources.source import refuse_overlap
 from gifcli.state.files import MANIFEST, RECIPE
+from gifcli.state.shards import TEMPORARY
 
 UNFINISHED = ".gif-export.jsonl"
 LOCAL = ("file://", "local://")
@@ -58,6 +59,8 @@ def _deliver_local(folder: Path, write: Write) -> None:
     if earlier is None and not unfinished.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder}: expected an empty folder, or a dataset of gif; choose another with -o")
     folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(f"*{TEMPORARY}"):  # by an export that was killed
+        left.unlink()
     with FileLedger(unfinished) as ledger:
         for name in earlier or {}:
             if "/" in name and not name.startswith("report/"):  # the format's own files

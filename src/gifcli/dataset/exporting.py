@@ -3,47 +3,47 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from gifcli import pipeline
 from gifcli.dataset.contents import Exported, contents_of, counted, items, rows
 from gifcli.dataset.delivery import deliver
-from gifcli.dataset.sums import NAME as SUMS
-from gifcli.dataset.sums import hash_file, hash_files, refresh_sums, write_sums
+from gifcli.dataset.description import describe
+from gifcli.dataset.sums import amending, digest_of, hash_file, hash_files, interrupted, write_sums
 from gifcli.evaluate import write_run_advice
 from gifcli.evaluate.advice import ADVICE
-from gifcli.evaluate.record import EVALUATION, measured_text, read_evaluations
-from gifcli.formats import Count, DatasetInfo, Ledger, Model, make_format
+from gifcli.evaluate.record import EVALUATION, keep_evaluation, read_evaluations
+from gifcli.formats import Count, DatasetInfo, Ledger, make_format
 from gifcli.formats.containers import split_name
 from gifcli.formats.ledger import FileLedger
-from gifcli.models import encoder_card, prior_card, revision
-from gifcli.recipe.recipe import dump_recipe
+from gifcli.recipe.published import published
 from gifcli.state import owed
-from gifcli.state.files import EXPORT, LEDGER, MANIFEST, RECIPE
-from gifcli.state.resolving import source_of
+from gifcli.state.files import EXPORT, LEDGER, MANIFEST, RECIPE, SUMS
 from gifcli.state.run import Run, recipe_bytes
 from gifcli.state.shards import digest, free_room, write_atomic
-from gifcli.summary import Summary, summarise
+
+FAILURES = "failures.jsonl"
 
 
 def export(run: Run) -> bool:
     """Writes what differs from the last export; whether anything did."""
     exported = contents_of(run)
-    _write_failures(run, run.root)
     fingerprint = _fingerprint(exported)
     mark = run.store.load(EXPORT)
-    if mark and mark["fingerprint"] == fingerprint:
+    if mark and mark["fingerprint"] == fingerprint and (run.root / SUMS).is_file():
         return False
-    (run.store.state / EXPORT).unlink(missing_ok=True)
-    (run.root / SUMS).unlink(missing_ok=True)
+    for done in (run.root / SUMS, run.store.state / EXPORT):  # away first, written last: a kill leaves it owed
+        done.unlink(missing_ok=True)
     with free_room():
+        write_failures(run, run.root)
         with FileLedger(run.store.state / LEDGER) as ledger:
             sums = _write(exported, run.root, ledger)
-        write_sums(run.root, sums)
     run.save_settings("export")
-    os.sync()  # images first: the mark must not outlive them
+    os.sync()  # images first: the marks must not outlive them
     verdicts = (run.store.load(owed.VERDICTS) or {"fingerprint": ""})["fingerprint"]
-    hashes = {"ledger": hash_file(run.store.state / LEDGER), "sums": hash_file(run.root / SUMS)}
+    hashes = {"ledger": hash_file(run.store.state / LEDGER), "sums": digest_of(sums)}
     run.store.save(EXPORT, {"fingerprint": fingerprint, "verdicts": verdicts, **hashes})
+    write_sums(run.root, sums)
     return True
 
 
@@ -56,8 +56,8 @@ def export_to(run: Run, target: str) -> str:
     exported = contents_of(run)
 
     def write(folder: Path, ledger: Ledger) -> dict[str, str]:
-        _write_failures(run, folder)
-        write_atomic(folder / RECIPE, recipe_bytes(run.recipe))
+        write_failures(run, folder)
+        write_atomic(folder / RECIPE, recipe_bytes(published(run.recipe)))
         return _write(exported, folder, ledger)
 
     with free_room():
@@ -73,7 +73,7 @@ def _write(exported: Exported, dest: Path, ledger: Ledger) -> dict[str, str]:
     run = exported.run
     counts: dict[str, dict[str, Count]] = {}
     located: list[str] = []
-    info = _info(run, counts)
+    info = describe(run, counts)
     listed = counted(items(exported, located), counts)
     files = make_format(run.recipe.export.to).write(listed, dest, info, ledger)
     if located:
@@ -91,29 +91,41 @@ def _write(exported: Exported, dest: Path, ledger: Ledger) -> dict[str, str]:
     return hash_files(dest, _written(dest, files, in_run=dest == run.root))
 
 
-def retell(run: Run) -> None:
-    """Has the card, the advice, the report and the sums of a dataset say what was measured since its export."""
+def tell(run: Run, measured: dict[str, Any]) -> None:
+    """Keeps what `gif eval` measured, and has the card, the advice, the report and the sums of a dataset say it.
+
+    A dataset that a kill left unfinished is written first.
+    """
+    if interrupted(run.root):
+        export(run)
+    if not (run.root / SUMS).is_file():  # not exported yet
+        keep_evaluation(run.root, measured)
+        return
+    from gifcli.reporting.reporting import PAGE, rewrite_page
+
+    with amending(run.root, "README.md", ADVICE, EVALUATION, f"{PAGE.parts[0]}/"):
+        keep_evaluation(run.root, measured)
+        _retell(run)
+        rewrite_page(run.root, run.root / PAGE)
+
+
+def _retell(run: Run) -> None:
+    """Card and advice of a dataset that stays as it is, from its manifest."""
     import pyarrow.parquet as pq
 
     from gifcli.formats.card import write_card
-    from gifcli.reporting.reporting import rewrite
 
-    path = run.root / MANIFEST
-    if run.store.load(EXPORT) is None or not path.is_file():
-        return
     counts: dict[str, dict[str, Count]] = {}
-    for batch in pq.ParquetFile(path).iter_batches(columns=["file", "split", "label", "is_synthetic"]):
+    for batch in pq.ParquetFile(run.root / MANIFEST).iter_batches(columns=["file", "split", "label", "is_synthetic"]):
         for row in batch.to_pylist():
             if row["file"] is not None:
                 original, generated = counts.setdefault(row["split"], {}).get(row["label"], Count(0, 0))
                 add = Count(original + (not row["is_synthetic"]), generated + row["is_synthetic"])
                 counts[row["split"]][row["label"]] = add
-    info = _info(run, counts)
+    info = describe(run, counts)
     with free_room():
         write_card(run.root, info)
         _write_measured(run, run.root, info)
-    rewrite(run.root)
-    refresh_sums(run.root, "README.md", ADVICE, EVALUATION)
 
 
 def _write_measured(run: Run, dest: Path, info: DatasetInfo) -> None:
@@ -129,54 +141,14 @@ def _write_measured(run: Run, dest: Path, info: DatasetInfo) -> None:
 
 def _written(dest: Path, files: list[str], *, in_run: bool) -> set[str]:
     """What an export lists: the dataset, and what stands beside it. A run's recipe carries its own seal."""
-    beside = {MANIFEST, "README.md", "failures.jsonl", "advice.yaml", EVALUATION, *([] if in_run else [RECIPE])}
+    beside = {MANIFEST, "README.md", FAILURES, "advice.yaml", EVALUATION, *([] if in_run else [RECIPE])}
     report = {path.relative_to(dest).as_posix() for path in (dest / "report").rglob("*") if path.is_file()}
     return {split_name(file)[0] for file in files} | report | {name for name in beside if (dest / name).is_file()}
 
 
-def _info(run: Run, counts: dict[str, dict[str, Count]]) -> DatasetInfo:
-    from gifcli.reporting.findings import nearness_lines
-
-    summary = summarise(run)
-    prior = prior_card(run.recipe.prior.name)
-    encoder = encoder_card(run.recipe.encoder.name)
-    return DatasetInfo(
-        name=run.root.resolve().name,
-        source=source_of(run.root).name,
-        classes=run.scan.classes,
-        counts=counts,
-        kept=summary.judged - sum(summary.rejected.values()),
-        rejected=summary.rejected,
-        recipe=dump_recipe(run.recipe, "run"),  # where it ran changes nothing
-        prior=Model(prior.name, prior.revision, prior.licence),
-        encoder=Model(encoder.name, revision(encoder.files), encoder.licence),
-        licence=run.recipe.export.licence,
-        missing=summary.shortfall,
-        limits=_limits(run, summary),
-        to=run.recipe.export.to,
-        joined=run.scan.joined,
-        measured=measured_text(run.root),
-        nearness=tuple(nearness_lines(run.store)),
-    )
-
-
-def _limits(run: Run, summary: Summary) -> tuple[str, ...]:
-    notes = (run.store.load("rules.json") or {"notes": []})["notes"]
-    return (
-        "Generated images are variations of the originals: they inherit whatever the originals are biased towards.",
-        "Whether they help a model is to be measured on real images that were held out, never on generated ones.",
-        *(note[0].upper() + note[1:] + "." for note in notes),
-        *([_unusable(summary.failures)] if summary.failures else []),
-    )
-
-
-def _unusable(count: int) -> str:
-    return f"{count} source {'file' if count == 1 else 'files'} could not be used."
-
-
-def _write_failures(run: Run, dest: Path) -> None:
+def write_failures(run: Run, dest: Path) -> None:
     """failures.jsonl, or no file where there are none."""
-    path = dest / "failures.jsonl"
+    path = dest / FAILURES
     lines = [json.dumps({"path": name, "reason": reason}) + "\n" for name, reason in pipeline.failures(run)]
     data = "".join(lines).encode()
     if not data:
@@ -189,11 +161,11 @@ def _fingerprint(exported: Exported) -> str:
     run = exported.run
     sources = [[s.key, s.path, s.split, s.label] for s in [*exported.seeds.values(), *exported.others]]
     verdicts = (run.store.load(owed.VERDICTS) or {"fingerprint": ""})["fingerprint"]
-    recipe = run.recipe.model_dump(mode="json", exclude={"run"})
+    recipe = published(run.recipe).model_dump(mode="json", exclude={"run"})
     return digest(
         [
-            *[run.fingerprint("export"), recipe, sources, run.scan.classes, sorted(exported.targets.items()), verdicts],
-            pipeline.failures(run),
+            *[run.fingerprint("filter"), recipe, sources, run.scan.classes, sorted(exported.targets.items()), verdicts],
+            *[pipeline.failures(run), exported.signer.certificate if exported.signer else ""],
         ]
     )
 

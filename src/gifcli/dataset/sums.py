@@ -1,16 +1,18 @@
 """SHA256SUMS: what an export wrote, in the form that `sha256sum --check` reads. Written last, so it is the done mark too."""
 
 import hashlib
+import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from gifcli.errors import CheckError
-from gifcli.state.files import EXPORT
+from gifcli.state.files import EXPORT, LEDGER, SUMS
 from gifcli.state.shards import ShardStore, write_atomic
 
-NAME = "SHA256SUMS"
+NAME = SUMS
 READERS = 4
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
 _CODES = {"\\": "\\", "n": "\n", "r": "\r"}
@@ -69,9 +71,20 @@ def write_sums(folder: Path, sums: Mapping[str, str]) -> None:
         write_atomic(path, data)
 
 
-def refresh_sums(folder: Path, *below: str) -> None:
-    """Has the sums of a dataset, and the mark of a run's export, follow what was made anew: files, or folders/."""
+def interrupted(folder: Path) -> bool:
+    """Whether the dataset of a run folder was being written when that was killed or failed."""
+    return (ShardStore(folder).state / LEDGER).is_file() and not (folder / NAME).is_file()
+
+
+@contextmanager
+def amending(folder: Path, *below: str) -> Iterator[None]:
+    """Files of a finished dataset (or folders/) are made anew; then the mark of a run's export and the sums follow.
+
+    Meanwhile the sums are away, and stay so where it is killed or fails: `gif export` then puts everything right.
+    """
     sums = read_sums(folder)
+    (folder / NAME).unlink(missing_ok=True)
+    yield
     if sums is None:
         return
     folders = tuple(name for name in below if name.endswith("/"))
@@ -79,10 +92,17 @@ def refresh_sums(folder: Path, *below: str) -> None:
     paths = [folder / name for name in below if name not in folders]
     paths += [path for name in folders for path in (folder / name).rglob("*")]
     found = [path.relative_to(folder).as_posix() for path in paths if path.is_file()]
-    write_sums(folder, {**kept, **hash_files(folder, found)})
+    sums = {**kept, **hash_files(folder, found)}
+    os.sync()  # the marks must not outlive what they stand for
     store = ShardStore(folder)
     if mark := store.load(EXPORT):
-        store.save(EXPORT, {**mark, "sums": hash_file(folder / NAME)})
+        store.save(EXPORT, {**mark, "sums": digest_of(sums)})
+    write_sums(folder, sums)
+
+
+def digest_of(sums: Mapping[str, str]) -> str:
+    """The sha256 that SHA256SUMS with these sums has."""
+    return hashlib.sha256(render_sums(sums)).hexdigest()
 
 
 def _line(value: str, name: str) -> str:

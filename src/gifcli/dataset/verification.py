@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gifcli.state.seals import unseal
+from gifcli.wording import number_of
 
 
 @dataclass(slots=True)
@@ -15,6 +16,7 @@ class Verification:
     files, images  how many were hashed; images also inside files that hold many
     differences    what is not as it was written: relative path -> what is wrong
     notes          sentences on what could not be looked at
+    unfinished     whether its dataset was being written when that was killed
     """
 
     dataset: str
@@ -22,6 +24,7 @@ class Verification:
     images: int = 0
     differences: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    unfinished: bool = False
 
     def to_data(self) -> dict[str, object]:
         """For `--json`."""
@@ -29,7 +32,10 @@ class Verification:
 
     def to_lines(self) -> list[str]:
         """For people."""
-        head = f"{self.dataset}: {self.files} files and {self.images} images hashed, {len(self.differences)} differ"
+        hashed = f"{number_of(self.files, 'file')} and {number_of(self.images, 'image')} hashed"
+        head = (
+            f"{self.dataset}: {hashed}, {len(self.differences)} {'differs' if len(self.differences) == 1 else 'differ'}"
+        )
         return [head, *(f"{path}: {what}" for path, what in sorted(self.differences.items())), *self.notes]
 
     def compare(self, folder: Path, wanted: Mapping[str, str], hashes: Mapping[str, str], lead: str = "") -> None:

@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gifcli.dataset.sums import NAME, hash_file, hash_files, read_sums
+from gifcli.dataset.delivery import UNFINISHED
+from gifcli.dataset.sums import NAME, hash_file, hash_files, interrupted, read_sums
 from gifcli.dataset.verification import Verification, unsealed
 from gifcli.dataset.verify_state import check_recipe, check_state
 from gifcli.errors import CheckError, UsageError
@@ -27,6 +28,8 @@ def verify(folder: Path) -> Verification:
     """
     state = folder / STATE
     if not state.is_dir() and not (folder / NAME).is_file():
+        if (folder / UNFINISHED).is_file():
+            raise UsageError(f"{folder}: exporting to it was interrupted; run the same gif export again")
         raise UsageError(
             f"{folder}: expected a run folder or an exported dataset of gif (with {STATE} or {NAME} in it)"
         )
@@ -37,6 +40,9 @@ def verify(folder: Path) -> Verification:
     if (folder / NAME).is_file():
         hashes = _check_files(folder, found)
         _check_images(folder, hashes, found)
+    elif interrupted(folder):
+        found.unfinished = True
+        found.notes.append("the dataset was not looked at: writing it was interrupted")
     else:
         found.notes.append("the dataset is not exported yet: only the state was looked at")
     return found
@@ -46,13 +52,17 @@ def assert_whole(found: Verification) -> None:
     """Says whether all is as it was written.
 
     Raises:
-        CheckError: something differs.
+        CheckError: something differs, or the dataset is not finished.
     """
     if found.differences:
         raise CheckError(
-            f"{found.dataset}: not as gif wrote it, {len(found.differences)} found that differ; "
+            f"{found.dataset}: not as gif wrote it, differences: {len(found.differences)}; "
             f"in a run folder, gif export {found.dataset} --redo writes the dataset again and gif expand --redo STAGE what its "
             "state holds; elsewhere, export it again from its run"
+        )
+    if found.unfinished:
+        raise CheckError(
+            f"{found.dataset}: its dataset is not whole, as writing it was interrupted; finish it: gif export {found.dataset}"
         )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, normalize, pad
 
 from gifcli.errors import ModelMissingError
+from gifcli.models.broken import told_if_broken
 from gifcli.models.hub import offline
 
 TEMPLATES = ("a photo of a {}.", "a close-up photo of a {}.", "a picture of the {}.", "{}")
@@ -59,10 +60,8 @@ class ClipEncoder:
         import open_clip
 
         if self._tokenizer is None:
-            try:
+            with told_if_broken(f"encoder {self.name!r} cannot be loaded: its tokenizer"):
                 self._tokenizer = open_clip.get_tokenizer(self.name.partition(":")[0])
-            except (OSError, RuntimeError, ValueError) as error:
-                raise _missing(self.name, f"its tokenizer: {error}") from error
         tokens: Tensor = self._tokenizer(texts).to(self.device)
         return tokens
 
@@ -105,12 +104,10 @@ def _load(name: str) -> Any:
     elif not weights.endswith(SUFFIXES):
         raise _missing(name, f"expected a file ending in {', '.join(SUFFIXES)}")
     force = file_preprocessing(arch, Path(weights)) if Path(weights).is_file() else None
-    try:
+    with told_if_broken(f"encoder {name!r} cannot be loaded"):
         return open_clip.create_model(
             arch, pretrained=weights, weights_only=True, require_pretrained=True, force_preprocess_cfg=force
         )
-    except Exception as error:
-        raise _missing(name, str(error) or type(error).__name__) from error
 
 
 def file_preprocessing(arch: str, file: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from torch.nn.functional import normalize
 
 from gifcli.encoders.clip import prepare
 from gifcli.errors import ModelMissingError
+from gifcli.models.broken import told_if_broken
 from gifcli.models.checkpoint import Checkpoint
 from gifcli.models.quiet import quiet
 
@@ -65,12 +66,8 @@ def _load(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
     from transformers import CLIPVisionModelWithProjection
 
     folder, variant = checkpoint.folder / "image_encoder", checkpoint.weights["image_encoder"] or None
-    try:
-        with quiet():
-            model: Any = CLIPVisionModelWithProjection.from_pretrained(
-                str(folder), dtype=dtype, variant=variant, use_safetensors=True, local_files_only=True
-            )
-    except Exception as error:  # libraries raise many kinds for a broken file
-        reason = " ".join((str(error) or type(error).__name__).split())[:200]
-        raise ModelMissingError(f"encoder: {folder} is missing or broken: {reason}; get the model anew") from error
+    with told_if_broken(f"encoder: {folder} is missing or broken", "get the model anew"), quiet():
+        model: Any = CLIPVisionModelWithProjection.from_pretrained(
+            str(folder), dtype=dtype, variant=variant, use_safetensors=True, local_files_only=True
+        )
     return model.eval().requires_grad_(False)

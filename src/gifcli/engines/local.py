@@ -3,6 +3,7 @@
 import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -10,11 +11,9 @@ from multiprocessing.context import SpawnProcess
 from gifcli.compute.devices import cores, set_thread_policy
 from gifcli.engines import EngineSettings, Job, ShardResult, ShardTask
 from gifcli.engines.losses import Losses
+from gifcli.engines.pool import STARTING, handed_out, work_off
 from gifcli.engines.worker import Message, lanes, serve
 from gifcli.errors import EnvironmentFault
-
-STARTING = 300.0
-"""Seconds that a process may take to import torch before it says its first word."""
 
 
 @dataclass(slots=True)
@@ -62,30 +61,24 @@ class LocalEngine:
         return self.settings.devices[0]
 
     def run(self, task: ShardTask, jobs: Sequence[Job]) -> Iterator[ShardResult]:
-        """Yields one result a job, as they finish.
+        """Yields one result a job, as they finish; see `work_off`."""
+        return work_off(self, task, jobs, self.settings.tell)
 
-        Raises:
-            EnvironmentFault: a shard, or every device, lost its worker too often.
-        """
-        losses = Losses(jobs, self.settings.tell)
-        try:
-            while losses.waiting or any(worker.jobs for worker in self.team.values()):
-                self._hire(losses)
-                self._hand_out(task, losses)
-                for worker in self._ready():
-                    yield from self._hear(worker, losses)
-                self._dismiss_the_hung(losses)
-        except BaseException:
-            self.close()
-            raise
+    def busy(self) -> bool:
+        """Whether a worker has a job."""
+        return any(worker.jobs for worker in self.team.values())
 
     def close(self) -> None:
         """Stops all workers."""
         while self.team:
             self.team.popitem()[1].stop()
 
-    def _hire(self, losses: Losses) -> None:
-        """Fills the places that are empty and still good, as far as there is work for them."""
+    def hire(self, losses: Losses) -> None:
+        """Fills the places that are empty and still good, as far as there is work for them.
+
+        Raises:
+            EnvironmentFault: none is good any more.
+        """
         places = self._places()
         good = {place: device for place, device in places.items() if not losses.gone(place)}
         if losses.waiting and not good:
@@ -115,19 +108,17 @@ class LocalEngine:
         theirs.close()
         return Worker(place, device, process, ours, heard=time.monotonic())
 
-    def _hand_out(self, task: ShardTask, losses: Losses) -> None:
-        """A job for each free lane, then one in reserve for each, so that no worker waits for what is committed here."""
-        for reserve in (0, 1):
-            for worker in self.team.values():
-                while losses.waiting and len(worker.jobs) < lanes(worker.device) + reserve:
-                    job = losses.waiting.popleft()
-                    if not worker.jobs:
-                        worker.heard = time.monotonic()
-                    worker.jobs.append(job)
-                    try:
-                        worker.connection.send((task, job))
-                    except OSError:  # it is gone: `_hear` finds out
-                        break
+    def hand_out(self, task: ShardTask, losses: Losses) -> None:
+        """Sends jobs down the workers' pipes."""
+        for worker, job in handed_out(losses, self.team.values(), lambda worker: lanes(worker.device)):
+            worker.jobs.append(job)
+            with suppress(OSError):  # it is gone: `_listen` finds out
+                worker.connection.send((task, job))
+
+    def hear(self, losses: Losses) -> Iterator[ShardResult]:
+        """Takes one message of each worker that has something to say."""
+        for worker in self._ready():
+            yield from self._listen(worker, losses)
 
     def _ready(self) -> list[Worker]:
         """Workers that have something to say, or are gone; waits for one until somebody counts as hung."""
@@ -137,8 +128,7 @@ class LocalEngine:
         ready = wait([worker.connection for worker in self.team.values()], max(0.05, first - time.monotonic()))
         return [worker for worker in self.team.values() if worker.connection in ready]
 
-    def _hear(self, worker: Worker, losses: Losses) -> Iterator[ShardResult]:
-        """Takes one message."""
+    def _listen(self, worker: Worker, losses: Losses) -> Iterator[ShardResult]:
         try:
             kind, content = worker.connection.recv()
         except (EOFError, OSError):
@@ -154,7 +144,8 @@ class LocalEngine:
         elif kind == "fault":
             self._lose(worker, f"lost its device ({content})", losses)
 
-    def _dismiss_the_hung(self, losses: Losses) -> None:
+    def dismiss(self, losses: Losses) -> None:
+        """Replaces workers that are past their deadline and have sent nothing that is still unread."""
         now = time.monotonic()
         for worker in list(self.team.values()):
             if not worker.jobs:

@@ -11,6 +11,7 @@ from gifcli import __version__
 from gifcli.engines import EngineSettings, Job, ShardResult, ShardTask
 from gifcli.engines.cluster import connect, devices_in_cluster, on_gpus, resources
 from gifcli.engines.losses import MOST, Losses
+from gifcli.engines.pool import STARTING, handed_out, work_off
 from gifcli.engines.ray_worker import RayWorker
 from gifcli.errors import EnvironmentFault
 
@@ -21,13 +22,23 @@ POLL = 5.0
 
 @dataclass(slots=True)
 class Actor:
-    """A worker somewhere in the cluster: its jobs by the reference to their result, and when it was last heard."""
+    """A worker somewhere in the cluster: its jobs by the reference to their result, and when it was last heard.
+
+    ready     the reference to its first word, until that is heard
+    question  the reference to how long it has been silent, asked at `asked`, until that is answered
+    """
 
     place: str
     handle: Any
     ready: Any
     jobs: dict[Any, Job] = field(default_factory=dict)
     heard: float = field(default_factory=time.monotonic)
+    question: Any = None
+    asked: float = 0.0
+
+    def awaited(self) -> list[Any]:
+        """References to all that it may have to say."""
+        return [each for each in (self.ready, *self.jobs, self.question) if each is not None]
 
 
 @dataclass(slots=True)
@@ -51,22 +62,12 @@ class RayEngine:
         return "cuda:0" if on_gpus(self.settings.devices[0]) else "cpu"
 
     def run(self, task: ShardTask, jobs: Sequence[Job]) -> Iterator[ShardResult]:
-        """Yields one result a job, as they finish.
+        """Yields one result a job, as they finish; see `work_off`."""
+        return work_off(self, task, jobs, self.settings.tell)
 
-        Raises:
-            EnvironmentFault: a shard lost its worker too often, or the cluster gives no worker.
-        """
-        losses = Losses(jobs, self.settings.tell)
-        try:
-            while losses.waiting or any(actor.jobs for actor in self.team):
-                self._hire(losses)
-                self._hand_out(task, losses)
-                for actor, reference in self._ready():
-                    yield from self._hear(actor, reference, losses)
-                self._dismiss_the_hung(losses)
-        except BaseException:
-            self.close()
-            raise
+    def busy(self) -> bool:
+        """Whether an actor has a job."""
+        return any(actor.jobs for actor in self.team)
 
     def close(self) -> None:
         """Lets the actors go, and their devices with them; the cluster goes on."""
@@ -75,7 +76,8 @@ class RayEngine:
         while self.team:
             ray.kill(self.team.pop().handle)
 
-    def _hire(self, losses: Losses) -> None:
+    def hire(self, losses: Losses) -> None:
+        """Asks the cluster for as many actors as there is work for."""
         count = self.settings.workers or devices_in_cluster(self.device)
         free = sum(not actor.jobs for actor in self.team)
         while len(self.team) < count and free < len(losses.waiting):
@@ -92,28 +94,27 @@ class RayEngine:
         environment = {name: os.environ[name] for name in OFFLINE if name in os.environ}
         return Actor(place, handle, handle.settle.remote(str(Path.cwd()), __version__, environment))
 
-    def _hand_out(self, task: ShardTask, losses: Losses) -> None:
-        """A job for each worker that is up, then one in reserve; one that is not up yet gets none."""
-        for reserve in (0, 1):
-            for actor in self.team:
-                if actor.ready is None and losses.waiting and len(actor.jobs) <= reserve:
-                    job = losses.waiting.popleft()
-                    if not actor.jobs:
-                        actor.heard = time.monotonic()
-                    actor.jobs[actor.handle.make.remote(task, job, self.device)] = job
+    def hand_out(self, task: ShardTask, losses: Losses) -> None:
+        """Calls the actors that are up; one that is not up yet gets nothing."""
+        for actor, job in handed_out(losses, [each for each in self.team if each.ready is None], lambda _actor: 1):
+            actor.jobs[actor.handle.make.remote(task, job, self.device)] = job
+
+    def hear(self, losses: Losses) -> Iterator[ShardResult]:
+        """Takes one answer, if there is any soon."""
+        for actor, reference in self._ready():
+            yield from self._listen(actor, reference, losses)
 
     def _ready(self) -> list[tuple[Actor, Any]]:
         """Workers with an answer, and the reference to it."""
         import ray
 
-        asked = {ref: actor for actor in self.team for ref in ([actor.ready] if actor.ready else actor.jobs)}
+        asked = {reference: actor for actor in self.team for reference in actor.awaited()}
         if not asked:
             return []
-        answered, _ = ray.wait(list(asked), num_returns=1, timeout=min(POLL, self.settings.timeout))
+        answered, _ = ray.wait(list(asked), num_returns=1, timeout=min(POLL, self.settings.timeout / 4))
         return [(asked[reference], reference) for reference in answered]
 
-    def _hear(self, actor: Actor, reference: Any, losses: Losses) -> Iterator[ShardResult]:
-        """Takes one answer."""
+    def _listen(self, actor: Actor, reference: Any, losses: Losses) -> Iterator[ShardResult]:
         import ray
 
         try:
@@ -123,6 +124,12 @@ class RayEngine:
             raise error.cause from None
         except ray.exceptions.RayError as error:
             self._lose(actor, f"is lost with its process or node ({type(error).__name__})", losses)
+            return
+        if reference == actor.question:
+            actor.question = None
+            actor.heard = max(actor.heard, time.monotonic() - content)
+            if self._is_silent(actor):  # it answers, but what it works on does not go on
+                self._lose(actor, f"gave no sign of life for {self.settings.timeout:g} s (run.timeout)", losses)
             return
         actor.heard = time.monotonic()
         if reference == actor.ready:
@@ -137,24 +144,46 @@ class RayEngine:
         self.stillborn = 0
         yield content
 
-    def _dismiss_the_hung(self, losses: Losses) -> None:
-        """Asks workers that have been silent for long when they last did something; one that cannot say so is hung."""
+    def dismiss(self, losses: Losses) -> None:
+        """Asks workers that are silent for half of run.timeout when they last did something; one that does not answer for
+        the other half is replaced. A process too busy to answer, or a slow network, has that long.
+        """
+        half = self.settings.timeout / 2
         for actor in list(self.team):
-            if time.monotonic() - actor.heard <= self.settings.timeout:
-                continue
-            if actor.ready is not None and any(other.ready is None for other in self.team):
-                actor.heard = time.monotonic()  # there may be no room for it; the others go on
-                continue
+            now = time.monotonic()
             if actor.ready is not None:
-                raise EnvironmentFault(
-                    f"the Ray cluster gave no worker within {self.settings.timeout:g} s: it has {resources()}; add "
-                    "nodes, or ask for fewer --workers; what is done stays done"
-                )
-            silent = _silence(actor)
-            if not actor.jobs or silent <= self.settings.timeout:
-                actor.heard = time.monotonic() - min(silent, self.settings.timeout)
-            else:
-                self._lose(actor, f"gave no sign of life for {self.settings.timeout:g} s (run.timeout)", losses)
+                self._await(actor)
+            elif not actor.jobs:
+                actor.heard = now
+            elif actor.question is not None:
+                if now - actor.asked > half and self._is_silent(actor):
+                    self._lose(actor, f"gave no sign of life for {self.settings.timeout:g} s (run.timeout)", losses)
+            elif now - actor.heard > half and now - actor.asked > min(POLL, half / 2):
+                actor.question, actor.asked = actor.handle.silence.remote(), now
+
+    def _await(self, actor: Actor) -> None:
+        """Has patience with a worker that is not up yet while others are: there may be no room for it.
+
+        Raises:
+            EnvironmentFault: the cluster gives none at all.
+        """
+        patience = max(self.settings.timeout, STARTING)
+        if time.monotonic() - actor.heard <= patience:
+            return
+        if all(other.ready is not None for other in self.team):
+            raise EnvironmentFault(
+                f"the Ray cluster gave no worker within {patience:g} s: it has {resources()}; add "
+                "nodes, or ask for fewer --workers; what is done stays done"
+            )
+        actor.heard = time.monotonic()
+
+    def _is_silent(self, actor: Actor) -> bool:
+        """Whether it has given no sign of life for run.timeout, and no result of it waits to be heard."""
+        import ray
+
+        if time.monotonic() - actor.heard <= self.settings.timeout:
+            return False
+        return not (actor.jobs and ray.wait(list(actor.jobs), timeout=0)[0])
 
     def _lose(self, actor: Actor, why: str, losses: Losses) -> None:
         import ray
@@ -166,14 +195,3 @@ class RayEngine:
             raise EnvironmentFault(f"workers of the Ray cluster do not come up: the last one {why}; see ray status")
         begun, others = list(actor.jobs.values())[:1], list(actor.jobs.values())[1:]
         losses.lose(actor.place, why, begun, others)
-
-
-def _silence(actor: Actor) -> float:
-    """Seconds since the worker did something; endless where it does not answer."""
-    import ray
-
-    try:
-        seconds: float = ray.get(actor.handle.silence.remote(), timeout=POLL)
-    except ray.exceptions.RayError:
-        return float("inf")
-    return seconds

@@ -22,7 +22,7 @@ class RayWorker:
         self.turn = threading.Lock()
 
     def settle(self, folder: str, version: str, environment: dict[str, str]) -> str:
-        """Goes to the folder that relative paths start from, where this node has it; -> the node's name.
+        """Goes to the folder that relative paths start from, where this node has it; -> the node's name, torch imported.
 
         `environment` says what the parent's does of the network, before any library reads it.
 
@@ -36,6 +36,8 @@ class RayWorker:
         os.environ.update(environment)
         if Path(folder).is_dir():
             os.chdir(folder)
+        import torch  # noqa: F401 - seconds that are none of the first job's, which is to show signs of life
+
         return node()
 
     def make(self, task: ShardTask, job: Job, device: str) -> ShardResult | str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gifcli.evaluate.advice import make_advice, write_advice
-from gifcli.evaluate.record import Evaluation, keep_evaluation, read_evaluations
+from gifcli.evaluate.record import Evaluation, read_evaluations
 from gifcli.evaluate.settings import EvaluationSettings, parse_threshold, require_gain
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gifcli.session import Access
     from gifcli.state.run import Run
 
@@ -17,11 +19,16 @@ __all__ = ["EvaluationSettings", "evaluate_run", "parse_threshold", "require_gai
 
 
 def evaluate_run(
-    root: Path, settings: EvaluationSettings, access: Access | None = None, iterate: int | None = None
+    root: Path,
+    settings: EvaluationSettings,
+    access: Access | None = None,
+    iterate: int | None = None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """Measures whether a run's generated images help, and keeps the table, the advice, the card and the report with it.
 
     With `iterate`, first spends the run's budget anew in so many rounds, where a probe needs it most (`iterate_run`).
+    `overrides`: how and where to run (`run.` settings by path).
 
     Raises:
         UsageError: no test images, or a setting that makes no sense.
@@ -32,9 +39,9 @@ def evaluate_run(
 
     settings.checked()
     access = access or session.Access()
-    source, recipe = source_of(root), own_recipe(root, {})
+    source, recipe = source_of(root), own_recipe(root, overrides or {})
     with session.opened(source, root, recipe, access) as run:
-        from gifcli.dataset.exporting import export, retell
+        from gifcli.dataset.exporting import export, tell
         from gifcli.evaluate.evaluation import evaluate
         from gifcli.pipeline import need_rules
 
@@ -47,8 +54,7 @@ def evaluate_run(
             export(run)
         found = evaluate(run, settings)
         found.data["notes"] += notes
-        keep_evaluation(root, found.data)
-        retell(run)
+        tell(run, found.data)
         return found
 
 

@@ -17,6 +17,7 @@ from gifcli.evaluate.table import CLEAN, Measured, class_changes, measure
 from gifcli.evaluate.training import Job, Predictions, train_all
 from gifcli.evaluate.trial import Trial, make_trial
 from gifcli.state.run import Run
+from gifcli.wording import number_of
 
 Found = dict[Arm, list[Predictions]]
 
@@ -36,7 +37,9 @@ def assess(
 ) -> Evaluation:
     """Chooses on inner splits; then trains every arm on all originals and looks at the test set once."""
     rngs, learner, pool = settings.random_numbers, trial.learner, trial.pool
-    say(f"choosing share and augmentation on {rngs} inner splits ({learner.name}, {learner.steps} steps each)")
+    say(
+        f"choosing share and augmentation on {rngs} inner splits ({learner.name}, {number_of(learner.steps, 'step')} each)"
+    )
     choice = choose(learner, pool, len(classes), rngs, trial.device)
     arms = _arms(choice, pool.originals, pool.generated)
     bears_curve = large_enough(np.bincount(pool.labels[: pool.originals]).tolist(), len(trial.test.labels))
@@ -129,7 +132,7 @@ def _notes(trial: Trial, choice: Choice, *, has_curve: bool, asked: bool) -> lis
     inner = choice.inner
     notes = []
     if (few := len(trial.test.labels)) < FEW:
-        notes.append(f"{few} test images: too few to trust any of it, whatever the intervals say")
+        notes.append(f"{number_of(few, 'test image')}: too few to trust any of it, whatever the intervals say")
     if not inner:
         notes.append("no class has two originals, so nothing could be chosen by measuring: half was taken")
     elif inner[choice.baseline] >= inner[choice.expanded]:

@@ -22,6 +22,7 @@ from gifcli.records import Array, Seed
 from gifcli.state import budget
 from gifcli.state.plan import targets
 from gifcli.state.run import Run
+from gifcli.wording import number_of
 
 CAP = 4
 """Times the largest uniform share that a single seed may get."""
@@ -55,7 +56,9 @@ def iterate_run(run: Run, rounds: int, settings: EvaluationSettings) -> str:
         given = [need[seed.key] for seed in seeds]
         more = allot(round(left / (rounds + 1 - round_)), parts, given, CAP * max(even.values()))
         need = {seed.key: count + extra for seed, count, extra in zip(seeds, given, more, strict=True)}
-        run.reporter.say(f"round {round_} of {rounds}: {sum(more)} samples, most for {_most(run, seeds, more)}")
+        run.reporter.say(
+            f"round {round_} of {rounds}: {number_of(sum(more), 'sample')}, most for {_most(run, seeds, more)}"
+        )
     _fill(run, even, need)
     pools = {name: feature_pool(run, seeds, encode, goal) for name, goal in (("need", need), ("even", even))}
     better = _inner(pools["need"], classes, learner) > _inner(pools["even"], classes, learner)

@@ -11,6 +11,7 @@ from gifcli.state.files import RECIPE
 from gifcli.state.owed import VERDICTS
 from gifcli.state.seals import to_json
 from gifcli.state.shards import ShardStore, digest, write_atomic
+from gifcli.wording import number_of
 
 EVALUATION = "evaluation.json"
 
@@ -130,6 +131,6 @@ def dataset_mark(root: Path) -> str:
 def how(data: dict[str, Any]) -> str:
     """The learner and how it was trained, in a few words."""
     return (
-        f"{data['learner']}, {data['steps']} steps, {data['rngs']} random numbers, "
-        f"{data['originals']} originals, {data['generated']} generated"
+        f"{data['learner']}, {number_of(data['steps'], 'step')}, {data['rngs']} random numbers, "
+        f"{number_of(data['originals'], 'original')}, {data['generated']} generated"
     )

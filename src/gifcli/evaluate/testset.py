@@ -15,6 +15,7 @@ from gifcli.records import Array, Source
 from gifcli.sources import holdout
 from gifcli.sources.source import scan
 from gifcli.state.run import Run
+from gifcli.wording import are, number_of
 
 READERS = 2
 MULTIPLE = 8
@@ -74,8 +75,10 @@ def read_images(test: TestSet, short: int, warn: Callable[[str], None]) -> tuple
         found = list(pool.map(one, test.sources))
     kept = [i for i, image in enumerate(found) if image is not None]
     if not kept:
-        raise InputError(f"{test.folder}: none of the {len(found)} test images can be read; give others with --test")
-    phrase = f"{len(kept)} images{test.phrase.partition(' images')[2]}"
+        raise InputError(
+            f"{test.folder}: none of {number_of(len(found), 'test image')} can be read; give others with --test"
+        )
+    phrase = " ".join([number_of(len(kept), "image"), *test.phrase.split(" ")[2:]])
     usable = TestSet(test.folder, [test.sources[i] for i in kept], test.labels[kept], phrase)
     return usable, [image for image in found if image is not None]
 
@@ -92,7 +95,9 @@ def _given(run: Run, folder: Path) -> TestSet:
     seen = sum(source.sha256 in trained for source in named)
     foreign = {source.label for source in named} - set(run.scan.classes)
     if seen:
-        run.reporter.warn(f"{folder}: {seen} images are in the run's training set too; they are left out of the test")
+        run.reporter.warn(
+            f"{folder}: {number_of(seen, 'image')} {are(seen)} in the run's training set too, and left out of the test"
+        )
     if foreign:
         run.reporter.warn(f"{folder}: the run has no class {', '.join(sorted(foreign))}; left out of the test")
     used = [source for source in named if source.sha256 not in trained and source.label not in foreign]
@@ -109,5 +114,5 @@ def _test_set(run: Run, folder: Path, sources: list[Source], phrase: str) -> Tes
     labels = np.array([order[source.label] for source in sources], np.int64)
     missing = len(order) - len(Counter(labels.tolist()))
     if missing:
-        run.reporter.warn(f"{missing} of {len(order)} classes have no test image; the test says nothing of them")
-    return TestSet(folder, sources, labels, f"{len(sources)} images {phrase}")
+        run.reporter.warn(f"classes without a test image, of which the test says nothing: {missing} of {len(order)}")
+    return TestSet(folder, sources, labels, f"{number_of(len(sources), 'image')} {phrase}")

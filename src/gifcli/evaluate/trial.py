@@ -20,6 +20,7 @@ from gifcli.evaluate.testset import TestSet, find_test_set, read_images, squares
 from gifcli.evaluate.training import Learner
 from gifcli.records import Array
 from gifcli.state.run import Run
+from gifcli.wording import number_of
 
 SIDE = 64
 """Pixels at which networks are trained from scratch, unless the architecture insists on another side."""
@@ -59,7 +60,9 @@ def make_trial(run: Run, settings: EvaluationSettings) -> Trial:
 def _probe(run: Run, settings: EvaluationSettings, test: TestSet) -> Trial:
     seeds = read_seeds(run, ".feature.npy", ".mirrored.npy", ".pixels.png")
     test, images = read_images(test, short_side(run), run.reporter.warn)
-    run.reporter.say(f"encoding {len(images)} test images and {COPIES} augmented copies of {len(seeds)} originals")
+    run.reporter.say(
+        f"encoding {number_of(len(images), 'test image')} and {COPIES} augmented copies of {number_of(len(seeds), 'original')}"
+    )
     encode = encoder_of(run)
     pool = feature_pool(run, seeds, encode)
     mirror = run.recipe.prior.mirror is True

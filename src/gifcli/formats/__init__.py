@@ -43,6 +43,14 @@ class Model:
     licence: str = "unknown"
 
 
+class Lora(NamedTuple):
+    """What was added to the prior: its content hash decides which it is, `scale` how strongly."""
+
+    name: str
+    revision: str
+    scale: float
+
+
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
     """What is said of a dataset as a whole.
@@ -61,6 +69,7 @@ class DatasetInfo:
     nearness    sentences: how near the generated images lie to images that they should not copy
     to          format that the dataset is in
     joined      whether images may have several labels, joined into one by "+"
+    loras       that images were made with, as the manifest says
     """
 
     name: str
@@ -79,6 +88,7 @@ class DatasetInfo:
     nearness: tuple[str, ...] = ()
     to: str = "imagefolder"
     joined: bool = False
+    loras: tuple[Lora, ...] = ()
 
     @property
     def total(self) -> Count:

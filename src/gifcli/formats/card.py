@@ -1,6 +1,7 @@
 """The dataset card: README.md, whose YAML header lets `datasets.load_dataset(folder)` find images, columns and class names."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import yaml
 from gifcli import __version__
 from gifcli.formats import Count, DatasetInfo
 from gifcli.formats.columns import card_features, data_files
+from gifcli.formats.manifest import read_loras
+from gifcli.state.files import MANIFEST
+from gifcli.wording import number_of
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _LICENCE_ID = re.compile(r"[a-z0-9][a-z0-9.-]*")
@@ -55,7 +59,7 @@ def render_card(info: DatasetInfo) -> str:
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"cell": _cell, "meaning": lambda check: REJECTS.get(check, "")}
+    environment.filters |= {"cell": _cell, "number_of": number_of, "meaning": lambda check: REJECTS.get(check, "")}
     rows = {split: _class_rows(info, split) for split in info.counts}
     template = environment.get_template("card.md.j2")
     recipe = info.recipe.strip("\n")
@@ -72,13 +76,16 @@ def render_card(info: DatasetInfo) -> str:
 
 
 def write_card(dest: Path, info: DatasetInfo) -> str:
-    """Writes `README.md` into `dest` where it differs -> its relative path."""
-    text = render_card(info).encode()
+    """Writes `README.md` into `dest` where it differs -> its relative path. The manifest there says which LoRA was used."""
+    manifest = dest / MANIFEST
+    loras = tuple(read_loras(manifest)) if manifest.is_file() else ()
+    text = render_card(replace(info, loras=loras)).encode()
     path = dest / "README.md"
+    temporary = path.with_name("README.md.tmp")
     if not path.is_file() or path.read_bytes() != text:
-        temporary = path.with_name("README.md.tmp")
         temporary.write_bytes(text)
         temporary.replace(path)
+    temporary.unlink(missing_ok=True)  # of an export that was killed
     return path.name
 
 

@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gifcli.formats import Lora
+
 SCORES = ("consistency", "entropy", "diversity", "total")
 """Score fields that are always there; a guide with another name adds its own."""
 
@@ -31,7 +33,8 @@ def manifest_schema(classes: Iterable[str], scores: Iterable[str] = (), *, joine
     columns = [
         *[("key", text), ("file", text), ("label", text), ("label_id", small), ("split", text), ("is_synthetic", flag)],
         *[("parent_key", text), ("parent_sha256", text), ("parent_path", text), ("k", small), ("attempt", small)],
-        *[("rng", large), ("prompt", text), ("prior", text), ("revision", text), ("dtype", text), ("steps", small)],
+        *[("rng", large), ("prompt", text), ("prior", text), ("revision", text)],
+        *[("lora", text), ("lora_scale", real), ("lora_revision", text), ("dtype", text), ("steps", small)],
         *[("strength", real), ("guidance_scale", real), ("z", _LIST), ("b", _LIST)],
         *[("scores_start", fields), ("scores_end", fields), ("label_prob", real), ("nn_seed", real), ("nn_set", real)],
         *[("nn_prior", real), ("phash", text), ("safety", real), ("verdict", text), ("reason", text), ("weight", real)],
@@ -74,6 +77,17 @@ def read_class_to_idx(path: Path) -> dict[str, int]:
     """Label -> label_id, as the manifest's metadata tells it."""
     found: dict[str, int] = json.loads(pq.read_schema(path).metadata[b"class_to_idx"])
     return found
+
+
+def read_loras(path: Path) -> list[Lora]:
+    """The LoRAs that samples were made with, each once, in the order of the rows; none where the manifest is an older one."""
+    with pq.ParquetFile(path) as file:
+        columns = ["lora", "lora_revision", "lora_scale"]
+        if not set(columns) <= set(file.schema_arrow.names):
+            return []
+        rows = (row for batch in file.iter_batches(columns=columns) for row in batch.to_pylist() if row["lora"])
+        found = {tuple(row[name] for name in columns[1:]): row["lora"] for row in rows}
+    return [Lora(name, revision, scale) for (revision, scale), name in found.items()]
 
 
 def _groups(rows: Iterator[Mapping[str, Any]], size: int) -> Iterator[list[Mapping[str, Any]]]:

@@ -5,8 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from gifcli import models
-from gifcli.judge import memory_index
+from gifcli.judge import memory_index, safety
 from gifcli.recipe.recipe import Recipe
+
+Wanted = dict[str, str | None]
+"""What is to be measured -> the content hash of the model it takes: "" for none, None where that is not on this machine, so
+that what another machine measured is to be trusted."""
 
 SEEDS, OTHERS = 0, 1
 """Rounds of the survey's shards: seeds, and images that are not expanded."""
@@ -20,23 +24,28 @@ def enabled(recipe: Recipe) -> list[str]:
     return [name for name, section in sections.items() if section["enabled"] is True]
 
 
-def to_measure(recipe: Recipe) -> dict[str, str]:
-    """The checks that measure -> the revision of what they measure with, "" where they need no model."""
+def to_measure(recipe: Recipe) -> Wanted:
+    """The checks that measure, with the content hash of what they measure with."""
     on = enabled(recipe)
-    names = {name: "" for name in recipe.checks.model_dump() if name not in COSTLY}
+    names: Wanted = {name: "" for name in recipe.checks.model_dump() if name not in COSTLY}
     if "safety" in on:
-        names["safety"] = "open_nsfw"
+        names["safety"] = _safety_revision()
     index = memory_file(recipe)
     if "memorised" in on and index is not None:
         names["memorised"] = models.revision([index])
     return names
 
 
-def to_survey(recipe: Recipe) -> dict[int, list[str]]:
+def to_survey(recipe: Recipe) -> dict[int, Wanted]:
     """SEEDS and OTHERS -> what those source images are to be surveyed for: "looks", "safety"."""
     on = enabled(recipe)
-    safety = ["safety"] if "safety" in on else []
-    return {SEEDS: safety, OTHERS: [*(["looks"] if "leak" in on else []), *safety]}
+    safe: Wanted = {"safety": _safety_revision()} if "safety" in on else {}
+    return {SEEDS: safe, OTHERS: {**({"looks": ""} if "leak" in on else {}), **safe}}
+
+
+def _safety_revision() -> str | None:
+    file = safety.model_file()
+    return models.revision([file]) if file else None
 
 
 def memory_file(recipe: Recipe) -> Path | None:
@@ -47,7 +56,7 @@ def memory_file(recipe: Recipe) -> Path | None:
     return path if path.is_file() else None
 
 
-def is_measured(mark: Mapping[str, Any], wanted: Mapping[str, str]) -> bool:
+def is_measured(mark: Mapping[str, Any], wanted: Mapping[str, str | None]) -> bool:
     """Whether a shard's done mark says that all that is wanted was measured, with the same models."""
     measured = mark.get("measured", {})
-    return all(measured.get(name) == revision for name, revision in wanted.items())
+    return all(name in measured and revision in (measured[name], None) for name, revision in wanted.items())

@@ -16,6 +16,7 @@ from gifcli.state.owed import VERDICTS, judging_order
 from gifcli.state.peek import peek_run
 from gifcli.state.run import Run
 from gifcli.state.shards import ShardId
+from gifcli.wording import number_of
 
 if TYPE_CHECKING:
     from gifcli.checks import Table
@@ -66,7 +67,7 @@ class FilterForecast:
             drops = check.drops if check.enabled else "off"
             rows.append(f"{check.name:10} {drops:>7} {check.alone:>7}  {limits}".rstrip())
         return [
-            f"{self.samples} samples of {self.run}{measured}",
+            f"{number_of(self.samples, 'sample')} of {self.run}{measured}",
             *rows,
             f"would keep {self.kept} of {self.samples}{before}; nothing was written",
         ]
@@ -118,7 +119,9 @@ def _measured(run: Run, shards: Sequence[ShardId]) -> tuple[list[judging.Columns
     wanted, marks = checklist.to_measure(run.recipe), run.store.done("filter")
     ready = [shard in marks and checklist.is_measured(marks[shard], wanted) for shard in shards]
     if not all(ready):
-        run.reporter.say(f"measuring {ready.count(False)} shards that lack something a check wants ...")
+        run.reporter.say(
+            f"measuring anew, as a check wants something they lack: {number_of(ready.count(False), 'shard')} ..."
+        )
     columns = [
         judging.measures(run.store, shard) if there else _in_memory(run, "filter", Job(shard))
         for shard, there in zip(shards, ready, strict=True)
@@ -134,11 +137,11 @@ def _surveyed(run: Run) -> dict[ShardId, judging.Columns]:
 def _in_memory(run: Run, stage: str, job: Job) -> judging.Columns:
     """One shard's columns, made in this process and not committed."""
     from gifcli.compute.devices import choose_device
-    from gifcli.pipeline import _batch_size, _rule_classes
+    from gifcli.pipeline import batch_size_on, rule_classes
     from gifcli.tasks.task import StageTask
 
     device = choose_device(run.recipe.run.device, run.recipe.run.dtype).name
     task = StageTask(
-        stage, run.root.resolve(), run.source.resolve(), run.recipe, _rule_classes(run), _batch_size(run, device)
+        stage, run.root.resolve(), run.source.resolve(), run.recipe, rule_classes(run), batch_size_on(run, device)
     )
     return packing.unpack_columns(member for member in task(job, device).members if member[0].endswith(".npy"))

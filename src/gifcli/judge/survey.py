@@ -4,14 +4,14 @@ Kept as shards of their own beside the stages' (`5-survey`), so that a check tur
 of round 0 go with the shards of extract, those of round 1 with the images that are not expanded.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from gifcli.engines import Job
-from gifcli.judge.checklist import OTHERS, SEEDS, to_survey
+from gifcli.judge.checklist import OTHERS, SEEDS, Wanted, is_measured, to_survey
 from gifcli.records import Array, Source
 from gifcli.state import packing
 from gifcli.state.run import Run
@@ -73,22 +73,22 @@ def others(run: Run) -> list[Source]:
     return [source for source in run.scan.sources if source.split != "train"]
 
 
-def _seed_jobs(run: Run, marks: Marks, wants: Sequence[str]) -> list[Job]:
+def _seed_jobs(run: Run, marks: Marks, wants: Wanted) -> list[Job]:
     jobs = []
     for shard, mark in run.store.done("extract").items() if wants else ():
-        there = marks.get(shard, {"keys": [], "wants": []})
-        if set(mark["seeds"]) - set(there["keys"]) or set(wants) - set(there["wants"]):
+        there = marks.get(shard, {"keys": []})
+        if set(mark["seeds"]) - set(there["keys"]) or not is_measured(there, wants):
             jobs.append(Job(ShardId(shard.n, SEEDS), tuple(mark["seeds"])))
     return jobs
 
 
-def _other_jobs(run: Run, marks: Marks, wants: Sequence[str]) -> list[Job]:
+def _other_jobs(run: Run, marks: Marks, wants: Wanted) -> list[Job]:
     present = {source.key: source for source in others(run)}
     jobs = []
     for n, keys in enumerate(chunks(run) if wants else ()):
         here = tuple(present[key] for key in keys if key in present)
-        there = marks.get(ShardId(n, OTHERS), {"keys": [], "wants": []})
-        if {source.key for source in here} - set(there["keys"]) or (here and set(wants) - set(there["wants"])):
+        there = marks.get(ShardId(n, OTHERS), {"keys": []})
+        if {source.key for source in here} - set(there["keys"]) or (here and not is_measured(there, wants)):
             jobs.append(Job(ShardId(n, OTHERS), here))
     return jobs
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gifcli.errors import ModelMissingError
+from gifcli.models.broken import told_if_broken
 from gifcli.models.hashes import revision
 
 LATENT = ("vae", "unet", "text_encoder", "tokenizer", "scheduler")
@@ -88,11 +89,8 @@ def read_checkpoint(folder: Path, what: str) -> Checkpoint:
         raise ModelMissingError(
             f"{what}: expected a folder saved by diffusers or transformers, found the file {folder}"
         )
-    try:
+    with told_if_broken(f"{what}: {folder} is not a complete model", "get it anew"):
         return _read(folder, what)
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        reason = " ".join((str(error) or type(error).__name__).split())[:200]
-        raise ModelMissingError(f"{what}: {folder} is not a complete model: {reason}; get it anew") from error
 
 
 def _read(folder: Path, what: str) -> Checkpoint:

@@ -7,6 +7,9 @@ from pathlib import Path
 from gifcli.errors import ModelMissingError, UsageError
 from gifcli.models import hub
 from gifcli.models.checkpoint import read_checkpoint
+from gifcli.models.names import shown
+from gifcli.models.tags import tag_files
+from gifcli.wording import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +35,14 @@ def encoder_card(name: str) -> EncoderCard:
         checkpoint = read_checkpoint(hub.locate(name, "encoder"), "encoder")
         if checkpoint.kind != "unclip":
             raise ModelMissingError(f"encoder: expected an unCLIP checkpoint, which has an image encoder, in {name}")
-        return EncoderCard(name, checkpoint.licence, checkpoint.encoder_files)
+        return EncoderCard(shown(name), checkpoint.licence, checkpoint.encoder_files)
     if not (arch and colon and weights):
-        raise UsageError(f"encoder: expected embedded, or an open_clip model as ARCH:TAG or ARCH:FILE; found {name!r}")
+        near = did_you_mean(name, ["auto", "embedded", "unclip"])
+        raise UsageError(
+            f"encoder: expected embedded, or an open_clip model as ARCH:TAG or ARCH:FILE; found {name!r}{near}"
+        )
     path = Path(weights)
-    return EncoderCard(name, "see the model's own card", (path,) if path.is_file() else _tagged(arch, weights))
-
-
-def _tagged(arch: str, tag: str) -> tuple[Path, ...]:
-    """The weights that open_clip takes for a tag, where the hub's cache holds them; they are downloaded on first use."""
-    import open_clip
-
-    config = open_clip.get_pretrained_cfg(arch, tag) or {}
-    folder = hub.find(str(config.get("hf_hub", "")).rstrip("/")) if config.get("hf_hub") else None
-    names = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
-    return tuple(folder / name for name in names if folder and (folder / name).is_file())[:1]
+    return EncoderCard(shown(name), "see the model's own card", (path,) if path.is_file() else tag_files(name))
 
 
 def embedded_encoder_weights() -> Path:

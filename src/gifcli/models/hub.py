@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gifcli.errors import ModelMissingError, UsageError
+from gifcli.models.broken import told_if_broken
+from gifcli.wording import did_you_mean
 
-ALIASES = {
+PRIORS = {
     "sd-1.5": "stable-diffusion-v1-5/stable-diffusion-v1-5",
     "sd-turbo": "stabilityai/sd-turbo",
     "sdxl": "stabilityai/stable-diffusion-xl-base-1.0",
@@ -16,6 +18,11 @@ ALIASES = {
     "lcm": "SimianLuo/LCM_Dreamshaper_v7",
     "unclip": "stabilityai/stable-diffusion-2-1-unclip-small",
     "mae": "facebook/vit-mae-large",
+}
+"""Short names of priors on the hub."""
+
+ALIASES = {
+    **PRIORS,
     "taesd": "madebyollin/taesd",
     "taesdxl": "madebyollin/taesdxl",
     "lcm-lora": "latent-consistency/lcm-lora-sdv1-5",
@@ -79,7 +86,9 @@ def locate(name: str, what: str) -> Path:
         raise ModelMissingError(f"{what}: {identity} is not on this machine; {how} with: gif models pull {name}")
     if is_model_name(name):
         raise ModelMissingError(f"{what}: expected a model in {name}, found no such folder")
-    raise UsageError(f"{what}: expected a folder, a hub id (OWNER/NAME) or one of {', '.join(ALIASES)}; found {name!r}")
+    raise UsageError(
+        f"{what}: expected a folder, a hub id (OWNER/NAME) or one of {', '.join(ALIASES)}; found {name!r}{did_you_mean(name, ALIASES)}"
+    )
 
 
 def pull(name: str) -> Path:
@@ -91,20 +100,20 @@ def pull(name: str) -> Path:
     """
     identity = hub_id(name)
     if identity is None:
-        raise UsageError(f"models pull: expected a hub id (OWNER/NAME) or one of {', '.join(ALIASES)}; found {name!r}")
+        raise UsageError(
+            f"models pull: expected a hub id (OWNER/NAME), an open_clip model as ARCH:TAG, or one of {', '.join(ALIASES)}; "
+            f"found {name!r}"
+        )
     if offline():
         raise ModelMissingError(f"models pull: {identity} cannot be downloaded offline; unset HF_HUB_OFFLINE")
     from huggingface_hub import HfApi, snapshot_download
 
     repository, _, revision = identity.partition("@")
-    try:
+    with told_if_broken(f"models pull: {identity} cannot be downloaded"):
         info = HfApi().model_info(repository, revision=revision or None)
         names = wanted([file.rfilename for file in info.siblings or []])
         if any(each.endswith(".safetensors") for each in names):
             return Path(snapshot_download(repository, revision=revision or None, allow_patterns=names))
-    except Exception as error:  # the hub client's errors are of many kinds
-        reason = " ".join((str(error) or type(error).__name__).split())[:300]
-        raise ModelMissingError(f"models pull: {identity} cannot be downloaded: {reason}") from error
     raise ModelMissingError(f"models pull: {identity} has no safetensors weights, and others are not loaded")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from gifcli.errors import ModelMissingError, UsageError
 from gifcli.models import hub
 from gifcli.models.checkpoint import Checkpoint, read_checkpoint
+from gifcli.wording import did_you_mean
 
 
 def prior_checkpoint(name: str) -> Checkpoint:
@@ -17,7 +18,7 @@ def prior_checkpoint(name: str) -> Checkpoint:
     if not hub.is_model_name(name):
         raise UsageError(
             "prior: expected auto, classical, embedded, a folder, a hub id (OWNER/NAME) or one of "
-            f"{', '.join(hub.ALIASES)}; found {name!r}"
+            f"{', '.join(hub.PRIORS)}; found {name!r}{did_you_mean(name, ['auto', 'classical', 'embedded', *hub.PRIORS])}"
         )
     checkpoint = read_checkpoint(hub.locate(name, "prior"), "prior")
     if checkpoint.kind == "tiny":

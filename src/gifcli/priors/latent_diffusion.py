@@ -15,30 +15,31 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
 from gifcli.compute.batches import SeedBatch
 from gifcli.encoders import Encoder, make_encoder
-from gifcli.errors import ModelMissingError, UsageError
+from gifcli.errors import UsageError
 from gifcli.images.reading import bucket
 from gifcli.models import component_files, lora_files, revision
 from gifcli.noise import NoiseSource
 from gifcli.priors import Condition, PriorSettings, Steer
 from gifcli.priors.classical import ClassicalPrior
-from gifcli.priors.projection import Projection, layout
+from gifcli.priors.components import load_components, load_projection
+from gifcli.priors.projection import layout
 from gifcli.priors.tuned import load_tuned
 
 NATIVE = (64, 96, 128)
 MULTIPLE = 32
 """Of both sides in pixels: the denoiser halves the latent twice, and cannot crop."""
 MAX_ASPECT = 2.0
+DETAIL = 0.3
+"""Root mean square change around a pixel, of values in [-1, 1], at which a third of the lost detail is put back."""
 CONDITION_NOISE = 0.25
 """Length by which a sample's feature is moved at random before it conditions, as in training: siblings differ by it."""
 KNOWN = 0.75
@@ -64,10 +65,10 @@ class LatentDiffusionPrior:
         self.device, self.dtype = torch.device(device), getattr(torch, dtype)
         self.known = json.loads((folder / "condition.json").read_text(encoding="utf-8"))
         self.feature_scale = float(self.known["feature_scale"])
-        self.vae, self.unet, self.scheduler = _load(folder, self.device)
+        self.vae, self.unet, self.scheduler = load_components(folder, self.device)
         if settings.lora is not None:
             load_tuned(self.unet, lora_files(settings.lora)[0], settings.lora_scale, self.revision)
-        self.projection = _projection(folder, self.device)
+        self.projection = load_projection(folder, self.device)
         self.encoder = cast("MapEncoder", make_encoder(self.known["encoder"], device, dtype))
         self.views = ClassicalPrior(replace(settings, strength=1.0), device)
 
@@ -83,17 +84,17 @@ class LatentDiffusionPrior:
             case "view":
                 return self.views.encode(seeds)
             case "vector":
-                return self._maps(seeds.pixels).mean((2, 3)) * self.feature_scale
+                return self.maps_of(seeds.pixels).mean((2, 3)) * self.feature_scale
             case _:
-                return self._latents(seeds.pixels)
+                return self.latents_of(seeds.pixels)
 
     def condition(self, prompts: list[str], seeds: SeedBatch) -> Condition:
         """The seed's feature map; for `vector` the seed's latent too. Of a view there is nothing to tell beforehand."""
         if self.granularity == "view":
             return Condition({}, prompts)
-        tensors = {"maps": self._maps(seeds.pixels)}
+        tensors = {"maps": self.maps_of(seeds.pixels)}
         if self.granularity == "vector" and self.settings.strength < 1:
-            tensors["latent"] = self._latents(seeds.pixels)
+            tensors["latent"] = self.latents_of(seeds.pixels)
         return Condition(tensors, prompts)
 
     def features(self, f: Tensor, seeds: SeedBatch, encoder: Encoder) -> Tensor:
@@ -104,7 +105,7 @@ class LatentDiffusionPrior:
             case "vector":
                 return F.normalize(f, dim=-1)
             case _:
-                return encoder.images(self._decode(f))
+                return encoder.images(self.decode(f))
 
     @torch.no_grad()
     def sample(
@@ -113,9 +114,10 @@ class LatentDiffusionPrior:
         """-> images (b 3 h w) in [-1, 1], after round(steps * strength) Euler steps, at least one."""
         if steer is not None:
             raise UsageError("guidance.where: expected before; the embedded prior cannot be steered while it denoises")
+        seen = seeds.pixels.to(self.device)
         if self.granularity == "view":
             seen = self.views.sample(f, seeds, condition, noise)
-            f, condition = self._latents(seen), Condition({"maps": self._maps(seen)}, condition.prompts)
+            f, condition = self.latents_of(seen), Condition({"maps": self.maps_of(seen)}, condition.prompts)
         strength = self.settings.strength
         x, labels, cells = self._start(f, condition, noise, seeds.pixels.shape[-2:])
         evaluations = max(1, round(self.settings.steps * strength))
@@ -123,7 +125,19 @@ class LatentDiffusionPrior:
         scheduler.set_timesteps(sigmas=np.linspace(strength, strength / evaluations, evaluations))
         for t in scheduler.timesteps:
             x = scheduler.step(self._velocity(x, t, labels, cells), t, x).prev_sample
-        return self._decode(x).clamp(-1, 1)
+        return self.with_detail(self.decode(x), seen).clamp(-1, 1)
+
+    def with_detail(self, made: Tensor, seen: Tensor) -> Tensor:
+        """Puts back what the autoencoder lost of the image that was started from, as far as the new one shows the same.
+
+        made, seen (b 3 h w) -> (b 3 h w) = made + (1 - t) exp(-change^2 / DETAIL^2) (seen - decode(encode(seen))).
+        """
+        share = 1 - self.settings.strength
+        if not share:
+            return made
+        coded = self.decode(self.latents_of(seen))
+        change = F.avg_pool2d((made - coded).square().mean(1, keepdim=True), 9, 1, 4)
+        return made + share * torch.exp(-change / DETAIL**2) * (seen - coded)
 
     def _start(
         self, f: Tensor, condition: Condition, noise: NoiseSource, size: torch.Size
@@ -144,9 +158,9 @@ class LatentDiffusionPrior:
         known = (noise.uniform("cells", (1, *maps.shape[2:])) < share).float().to(self.device)
         told = self.projection(maps) + self.projection.shift(moved - feature)
         cells = layout(told, known, height // 8, width // 8)
-        return (1 - t) * latent + t * drawn, self._labels(moved, height, width), cells
+        return (1 - t) * latent + t * drawn, self.labels_of(moved, height, width), cells
 
-    def _labels(self, feature: Tensor, height: int, width: int) -> Tensor:
+    def labels_of(self, feature: Tensor, height: int, width: int) -> Tensor:
         """The denoiser's condition (2b d+2), with the feature and without: SDXL-like micro-conditioning says "sharp"."""
         side = float(min(height, width))
         micro = torch.tensor([0.0, math.log2(side / 64)], device=self.device) * self.known["micro_scale"]
@@ -167,53 +181,20 @@ class LatentDiffusionPrior:
         return free + scale * (given - free)
 
     @torch.no_grad()
-    def _maps(self, pixels: Tensor) -> Tensor:
+    def maps_of(self, pixels: Tensor) -> Tensor:
+        """(b 3 h w) in [-1, 1] -> the encoder's feature maps (b d n n), which tell the denoiser what lies where."""
         return self.encoder.maps(pixels, self.known["encoder_input_size"])
 
     @torch.no_grad()
-    def _latents(self, pixels: Tensor) -> Tensor:
+    def latents_of(self, pixels: Tensor) -> Tensor:
+        """(b 3 h w) in [-1, 1] -> (b c h/8 w/8), standard deviation about 1."""
         scale = float(self.vae.config.scaling_factor)
         return self._autocast(lambda: self.vae.encode(pixels.to(self.device)).latent) * scale
 
-    def _decode(self, f: Tensor) -> Tensor:
+    def decode(self, f: Tensor) -> Tensor:
+        """Inverse of `latents_of`, as far as the autoencoder has one; differentiable, not clamped."""
         return self._autocast(lambda: self.vae.decode(f.to(self.device) / self.vae.config.scaling_factor).sample)
 
     def _autocast(self, call: Callable[[], Tensor]) -> Tensor:
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             return call().float()
-
-
-def _projection(folder: Path, device: torch.device) -> Projection:
-    """What each cell's feature is told by.
-
-    Raises:
-        ModelMissingError: the file is missing or broken.
-    """
-    path = folder / "projection.safetensors"
-    try:
-        return Projection(**{name: tensor.float() for name, tensor in load_file(path, device=str(device)).items()})
-    except (OSError, SafetensorError, TypeError) as error:
-        raise ModelMissingError(
-            f"prior {path}: expected tensors mean and axes, found {error}; reinstall gifcli"
-        ) from error
-
-
-def _load(folder: Path, device: torch.device) -> tuple[Any, Any, Any]:
-    """Autoencoder, denoiser and scheduler, frozen.
-
-    Raises:
-        ModelMissingError: a file is missing or broken.
-    """
-    from diffusers import AutoencoderDC, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
-
-    try:
-        vae = AutoencoderDC.from_pretrained(folder / "vae", torch_dtype=torch.float32, use_safetensors=True)
-        unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32, use_safetensors=True)
-        scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(folder / "scheduler")
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelMissingError(
-            f"prior {folder}: expected vae, unet and scheduler in diffusers' layout; {reason}; reinstall gifcli"
-        ) from error
-    models = [part.to(device).eval().requires_grad_(False) for part in (vae, unet)]
-    return *models, scheduler

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from gifcli.compute.batches import SeedBatch
 from gifcli.encoders import Encoder
-from gifcli.errors import ModelMissingError, UsageError
+from gifcli.errors import UsageError
 from gifcli.images.reading import bucket
+from gifcli.models.broken import told_if_broken
 from gifcli.models.checkpoint import Checkpoint
 from gifcli.models.quiet import quiet
 from gifcli.noise import NoiseSource
@@ -155,12 +156,8 @@ def _load(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
     """The model, frozen, with nothing masked."""
     from transformers import ViTMAEForPreTraining
 
-    try:
-        with quiet():
-            model: Any = ViTMAEForPreTraining.from_pretrained(
-                str(checkpoint.folder), dtype=dtype, use_safetensors=True, local_files_only=True, mask_ratio=0.0
-            )
-    except Exception as error:  # libraries raise many kinds for a broken file
-        reason = " ".join((str(error) or type(error).__name__).split())[:200]
-        raise ModelMissingError(f"prior: {checkpoint.folder} is missing or broken: {reason}; get it anew") from error
+    with told_if_broken(f"prior: {checkpoint.folder} is missing or broken", "get the model anew"), quiet():
+        model: Any = ViTMAEForPreTraining.from_pretrained(
+            str(checkpoint.folder), dtype=dtype, use_safetensors=True, local_files_only=True, mask_ratio=0.0
+        )
     return model.eval().requires_grad_(False)

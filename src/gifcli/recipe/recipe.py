@@ -1,6 +1,5 @@
 """Recipes: YAML and `--set path=value` become one validated, frozen model; all problems are reported at once."""
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 from gifcli.errors import RecipeError
 from gifcli.recipe.schema import Recipe
 from gifcli.recipe.section import Section
+from gifcli.wording import did_you_mean
 
 __all__ = ["Recipe", "dump_recipe", "flatten", "load_recipe", "parse_assignments", "read_recipe"]
 
@@ -140,7 +140,7 @@ def _describe(problem: Any) -> str:
     found = problem.get("input")
     match problem["type"]:
         case "extra_forbidden":
-            return f"{path}: unknown setting{_did_you_mean(location)}"
+            return f"{path}: unknown setting{_nearest(location)}"
         case "value_error":
             message = str(problem["ctx"]["error"])
             return f"{path}: {message}" if path else message
@@ -154,7 +154,7 @@ def _describe(problem: Any) -> str:
             return f"{path}: {message.replace('input should be', 'expected')}; found {found!r}"
 
 
-def _did_you_mean(location: list[str | int]) -> str:
+def _nearest(location: list[str | int]) -> str:
     """The known setting with the nearest name in the same section, as a question."""
     model: Any = Recipe
     for step in location[:-1]:
@@ -165,5 +165,5 @@ def _did_you_mean(location: list[str | int]) -> str:
         model = annotation if isinstance(annotation, type) and issubclass(annotation, Section) else (inner or [None])[0]
         if not (isinstance(model, type) and issubclass(model, Section)):
             return ""
-    near = difflib.get_close_matches(str(location[-1]), list(model.model_fields), n=1, cutoff=0.5)
-    return f"; did you mean `{near[0]}`?" if near else f"; known here: {', '.join(model.model_fields)}"
+    near = did_you_mean(str(location[-1]), model.model_fields, likeness=0.5)
+    return near or f"; known here: {', '.join(model.model_fields)}"

@@ -1,11 +1,13 @@
 """Which setting belongs to which stage; fingerprints; what a changed setting means for a run that has begun."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gifcli import models
 from gifcli.errors import UsageError
 from gifcli.judge import safety
+from gifcli.models.names import settled
+from gifcli.recipe.ignored import heeded
 from gifcli.recipe.recipe import Recipe, flatten
 from gifcli.state.shards import digest
 
@@ -44,21 +46,39 @@ PRIOR_DEFAULTS = {
     "guidance.eps": "eps",
 }
 
+MODELS = {
+    "prior.name": "prior.revision",
+    "prior.lora": "prior.lora_revision",
+    "prior.tiny": "prior.tiny_revision",
+    "encoder.name": "encoder.revision",
+}
+"""Settings that name a model -> its content hash, which alone decides whether it is the same one."""
+
+FILES = ("input.classes", "input.labels", "export.certificate", "export.private_key")
+"""Settings that name other files."""
+
 Stored = Mapping[str, Mapping[str, Any]]
 
 
-def resolve(recipe: Recipe, stored: Stored) -> Recipe:
-    """Replaces `auto` by what the run already took, else by the prior's own default.
+def resolve(recipe: Recipe, stored: Stored, warn: Callable[[str], None] = lambda _text: None) -> Recipe:
+    """Replaces `auto` by what the run already took, else by the prior's own default; paths become absolute.
 
-    `run` stays as it is, and so does prior.mirror, which the rules decide.
+    `run` stays as it is, and so does prior.mirror, which the rules decide. `warn` hears what the machine's prior ignores.
+
+    Raises:
+        UsageError: the prior ignores what the recipe sets, or cannot be guided there.
+        ModelMissingError: the prior is not on this machine.
     """
     taken = {path: value for stage in stored.values() for path, value in stage.items()}
-    data = recipe.model_dump()
-    if recipe.prior.name == "auto":
-        data["prior"]["name"] = taken.get("prior.name", models.choose_prior(recipe.run.device)[0])
-    if taken.get("prior.name") != data["prior"]["name"]:
-        taken = {}  # those were for another prior
-    card = models.prior_card(data["prior"]["name"], recipe.prior.lora)
+    name = recipe.prior.name
+    if name == "auto":
+        name = taken.get("prior.name", models.choose_prior(recipe.run.device)[0])
+    name = settled(name)
+    card = models.prior_card(name, recipe.prior.lora)
+    if name != taken.get("prior.name"):  # those were for another prior; or for the same one, in another place
+        same = card.revision == taken.get("prior.revision")
+        taken = {path: value for path, value in taken.items() if same and path not in MODELS}
+    data = {**recipe.model_dump(), "prior": heeded(recipe.prior, card, warn).model_dump() | {"name": name}}
     asked = recipe.guidance.granularity
     granularity = taken.get("guidance.granularity", asked) if asked == "auto" else asked
     if taken.get("guidance.granularity", granularity) != granularity:  # nor are the scales those of another latent
@@ -68,6 +88,10 @@ def resolve(recipe: Recipe, stored: Stored) -> Recipe:
         section, key = path.split(".")
         if data[section][key] == "auto":
             data[section][key] = taken.get(path, getattr(card, fact))
+    for path in (*MODELS, *FILES):
+        section, key = path.split(".")
+        if data[section][key]:
+            data[section][key] = settled(data[section][key])
     if recipe.checks.safety.enabled == "auto":
         installed = safety.model_file() is not None
         data["checks"]["safety"]["enabled"] = stored.get("filter", {}).get("checks.safety.enabled", installed)
@@ -99,7 +123,8 @@ def fingerprints(settings: Stored, rules: str) -> dict[str, str]:
     """One hash a stage: its own settings, those of all stages before it, and from optimize on the rules."""
     result, before = {}, ""
     for stage in STAGES:
-        before = digest([before, dict(settings[stage]), rules if stage == "optimize" else ""])
+        own = {path: value for path, value in settings[stage].items() if not settings[stage].get(MODELS.get(path, ""))}
+        before = digest([before, own, rules if stage == "optimize" else ""])
         result[stage] = before
     return result
 
@@ -107,9 +132,11 @@ def fingerprints(settings: Stored, rules: str) -> dict[str, str]:
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What differs between two sets of settings, as a person reads it.
 
-    A revision that was "" is none: those files came only when the model was first loaded.
+    A revision that was "" is none: those files came only when the model was first loaded. A model of the same content is
+    the same one, whatever its name or place.
     """
     unknown = {path for path, value in old.items() if path.endswith("revision") and value == ""}
+    unknown |= {path for path, content in MODELS.items() if old.get(content) and old[content] == new.get(content)}
     return [
         f"{path} was {_show(old, path)}, now {_show(new, path)}"
         for path in sorted({*old, *new} - unknown)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from gifcli.errors import RecipeError
+from gifcli.wording import did_you_mean
 
 
 def shelf() -> dict[str, Path]:
@@ -21,7 +22,9 @@ def shelf_recipe(name: str) -> Path:
     """
     recipes = shelf()
     if name not in recipes:
-        raise RecipeError(f"recipe: expected a YAML file or one of {', '.join(recipes)}; found {name!r}")
+        raise RecipeError(
+            f"recipe: expected a YAML file or one of {', '.join(recipes)}; found {name!r}{did_you_mean(name, recipes)}"
+        )
     return recipes[name]
 
 

@@ -20,7 +20,7 @@ MAPPED = 12
 def write_page(path: Path, report: Report) -> None:
     """Writes the page, whole or not at all; the same bytes for the same report. The pictures of one class are held at a time."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(path.name + ".gif-tmp")
     try:
         with temporary.open("w", encoding="utf-8", errors="replace", newline="\n") as page:
             page.writelines(_render(report))

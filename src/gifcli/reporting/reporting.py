@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gifcli.dataset.sums import refresh_sums
+from gifcli.dataset.sums import amending
 from gifcli.errors import InputError, UsageError
 from gifcli.formats import DatasetInfo
+from gifcli.formats.manifest import read_loras
 from gifcli.recipe.recipe import read_recipe
 from gifcli.report import ClassReport, Guide, Report
 from gifcli.report.page import write_page
@@ -22,7 +22,7 @@ from gifcli.state.files import MANIFEST, PLAN, RECIPE, RULES
 from gifcli.state.plan import Plan
 from gifcli.state.resolving import source_of
 from gifcli.state.run import Run
-from gifcli.state.shards import STATE, ShardStore, free_room
+from gifcli.state.shards import STATE, TEMPORARY, ShardStore, free_room
 
 FACTS = "report.json"
 PAGE = Path("report", "index.html")
@@ -44,36 +44,36 @@ def write_run_report(run: Run, info: DatasetInfo, dest: Path) -> None:
 
 
 def remake(root: Path, target: Path | None = None) -> Path:
-    """`rewrite`, under the run's lock where the run itself changes.
-
-    Raises:
-        BusyError: another gif writes to the run.
-    """
-    source_of(root)
-    with ShardStore(root).lock() if target is None else nullcontext():
-        return rewrite(root, target)
-
-
-def rewrite(root: Path, target: Path | None = None) -> Path:
-    """Makes the report of a run folder anew, from what lies there; -> where it is.
+    """Makes the report of a run folder anew, from what lies there; -> where it is. The run's own is made under its lock.
 
     Raises:
         UsageError: that is no run folder, or its dataset is not written yet.
         InputError: a file of it went away meanwhile.
+        BusyError: another gif writes to the run.
     """
     source_of(root)
+    if target is not None:
+        return rewrite_page(root, target)
+    store = ShardStore(root)
+    with store.lock():
+        made = rewrite_page(root, store.state / (PAGE.name + TEMPORARY))
+        with amending(root, f"{PAGE.parts[0]}/"), free_room():
+            (root / PAGE).parent.mkdir(exist_ok=True)
+            made.replace(root / PAGE)
+    return root / PAGE
+
+
+def rewrite_page(root: Path, path: Path) -> Path:
+    """Writes the page of a run's dataset, as it lies there, to `path`; see `remake`."""
     if not (root / STATE / FACTS).is_file() or not (root / MANIFEST).is_file():
         raise UsageError(
             f"{root}: its dataset is not written yet, so there is nothing to report; first: gif export {root}"
         )
-    path = target or root / PAGE
     with free_room():
         try:
             write_page(path, report_of(root, root / MANIFEST, ShardStore(root).load(FACTS)))
         except FileNotFoundError as error:
             raise InputError(f"{error.filename} went away while the report was made; run gif report again") from error
-    if target is None:
-        refresh_sums(root, f"{PAGE.parts[0]}/")
     return path
 
 
@@ -109,7 +109,7 @@ def report_of(root: Path, manifest: Path, facts: Mapping[str, Any]) -> Report:
             }
         ),
         evaluations=evaluations(root),
-        models=models_used(facts),
+        models=models_used(facts, read_loras(manifest)),
         facts=recipe_facts(recipe),
         warnings=[*facts["warnings"], *rules["notes"], *warnings(root, facts)],
         caps=caps(room, facts, counted),

@@ -9,6 +9,7 @@ from gifcli.errors import InputError
 from gifcli.records import Failure
 from gifcli.sources.folders import Found, Tree, printable
 from gifcli.sources.tables import Table
+from gifcli.wording import number_of
 
 SPLITS = frozenset(["train", "val", "valid", "validation", "dev", "test"])
 EXPECTED = "expected SOURCE/<class>/*.jpg, SOURCE/train/<class>/*.jpg, or images of one class right in SOURCE"
@@ -94,7 +95,7 @@ def doubts(tree: Tree, layout: Layout) -> Iterator[str]:
         yield f"taken as classes, not as splits, as not all folders are splits with a train: {some(named)}"
     if tree.others:
         kinds = some([f"{suffix} ({count})" for suffix, count in sorted(tree.others.items())])
-        yield f"{tree.others.total()} files are no images and were skipped, by suffix: {kinds}"
+        yield f"skipped {number_of(tree.others.total(), 'file')} without an image, by suffix: {kinds}"
 
 
 def unplaced(found: Found) -> Failure:

@@ -14,6 +14,7 @@ from gifcli.sources.folders import Found, Tree, printable, walk
 from gifcli.sources.layout import Layout, check_classes, doubts, find_layout, some, unplaced
 from gifcli.sources.tables import find_table
 from gifcli.sources.twins import once, shared
+from gifcli.wording import are, number_of
 
 Stamp = tuple[int, int, str]
 """(size in bytes, time of the last change in nanoseconds, sha256)"""
@@ -76,7 +77,9 @@ def scan(
     warnings = [*doubts(tree, layout), *names.warnings, *same_names(names.names), *repeated, *shared(inside)]
     if outside:
         classes = sorted({printable(s.label) for s in sources if s.label not in names.names})
-        warnings.append(f"{len(outside)} images are of classes that do not occur in train: {some(classes)}")
+        warnings.append(
+            f"{number_of(len(outside), 'image')} {are(len(outside))} of classes that do not occur in train: {some(classes)}"
+        )
     return Scan(
         sources=used,
         failures=sorted(failures + outside, key=lambda failure: failure.path),

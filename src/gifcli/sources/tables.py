@@ -11,6 +11,7 @@ from gifcli.errors import InputError
 from gifcli.formats.columns import JOINT
 from gifcli.formats.containers import split_name
 from gifcli.state.seals import unseal
+from gifcli.wording import are, number_of
 
 UNPACKED_TABLE = ".labels.json"
 SPLITS = ("train", "val", "valid", "validation", "dev", "test", "holdout")
@@ -104,7 +105,7 @@ def about_generated(count: int, total: int) -> list[str]:
     if not count:
         return []
     return [
-        f"{count} of {total} images of the source were generated (is_synthetic); they are taken as seeds like the others"
+        f"{count} of {number_of(total, 'image')} in the source {are(count)} generated (is_synthetic), and taken as seeds like the others"
     ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from gifcli.records import Source
 from gifcli.sources.folders import printable
 from gifcli.sources.layout import some
+from gifcli.wording import number_of
 
 
 def once(sources: list[Source]) -> tuple[list[Source], list[str]]:
@@ -15,7 +16,7 @@ def once(sources: list[Source]) -> tuple[list[Source], list[str]]:
     repeats = [_pair(twin, kept) for twin, kept in pairs if kept is not twin]
     if not repeats:
         return sources, []
-    files = "1 file repeats" if len(repeats) == 1 else f"{len(repeats)} files repeat"
+    files = f"{number_of(len(repeats), 'file')} {'repeats' if len(repeats) == 1 else 'repeat'}"
     return list(first.values()), [f"{files} another of the same class, used once: {some(repeats)}"]
 
 

@@ -71,7 +71,9 @@ def sample_row(
         "height": sample.height,
         "sha256": hashlib.sha256(sample.image).hexdigest(),
     }
-    for name in ("rng", "prompt", "prior", "revision", "dtype", "steps", "strength", "guidance_scale"):
+    for name in ("rng", "prompt", "prior", "revision", "lora", "lora_scale", "lora_revision"):
+        row[name] = info.get(name)
+    for name in ("dtype", "steps", "strength", "guidance_scale"):
         row[name] = info.get(name)
     for name in ("label_prob", "nn_seed", "nn_set", "nn_prior", "safety"):
         row[name] = float(measures[name]) if name in measures else None

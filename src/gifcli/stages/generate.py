@@ -31,7 +31,7 @@ class GenerateSettings:
     prompt, domains, adjectives  template with {label}, {domain}, {adjective}, and the texts to draw the last two from
     suffix, quality              of the image files, see `encode_image`
     eps, granularity             of the perturbation, in standard deviations of the latent
-    provenance                   goes into each sample's `info` as it is, e.g. dtype, steps, strength, guidance_scale
+    provenance                   goes into each sample's `info` as it is, e.g. dtype, steps, strength, the prior's name
     """
 
     prompt: str
@@ -160,15 +160,15 @@ def _encode(item: tuple[Seed, Noise], place: tuple[Landing, int], tools: Tools, 
     (seed, noise), (landing, row) = item, place
     pixels: Array = landing.pixels()[row]
     info = {
-        **settings.provenance,
         "prior": tools.prior.name,
+        **settings.provenance,
         "revision": tools.prior.revision,
         "prompt": prompt_for((seed, noise), tools, settings),
         "rng": tools.rng,
         "software": f"gifcli {__version__}",
     }
     key = f"{noise.seed}-k{noise.k}-a{noise.attempt}"
-    marks = {"prior": tools.prior.name, "parent_sha256": seed.sha256, "key": key}
+    marks = {"prior": info["prior"], "parent_sha256": seed.sha256, "key": key}
     image = encode_image(pixels, settings.suffix, settings.quality, marks)
     height, width = pixels.shape[:2]
     return Sample(noise.seed, noise.k, noise.attempt, image, settings.suffix, width, height, info)

@@ -7,7 +7,7 @@ from typing import Any
 from gifcli.errors import UsageError
 from gifcli.formats.ledger import FileLedger
 from gifcli.recipe import settings
-from gifcli.state.files import EXPORT, LEDGER, RULES, UNPACKED
+from gifcli.state.files import EXPORT, LEDGER, RULES, SUMS, UNPACKED
 from gifcli.state.owed import VERDICTS
 from gifcli.state.run import Options, Run
 from gifcli.state.shards import ShardStore
@@ -48,6 +48,8 @@ def drop_rules(store: ShardStore) -> None:
 
 def empty(store: ShardStore) -> None:
     """Removes the state, and the files that exports wrote."""
+    for done in (store.root / SUMS, store.state / EXPORT):
+        done.unlink(missing_ok=True)
     if (store.state / LEDGER).is_file():
         with FileLedger(store.state / LEDGER) as ledger:
             for name in ledger:

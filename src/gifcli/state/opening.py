@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gifcli import models
 from gifcli.errors import InputError, UsageError
+from gifcli.models.pulling import pull_missing
 from gifcli.recipe import settings
 from gifcli.recipe.recipe import Recipe
 from gifcli.records import Source
@@ -65,7 +66,7 @@ def open_run(store: ShardStore, source: Path, recipe: Recipe, options: Options, 
     )  # a plan that nothing follows yet is void
     found = set_aside(store, found, plan, recipe.input.holdout)
     _announce(recipe, stored, reporter)
-    resolved = with_dtype(settings.resolve(recipe, stored), stored)
+    resolved = with_dtype(settings.resolve(recipe, stored, reporter.warn), stored)
     run = Run(store, folder, with_rules(store, resolved), found, plan, reporter)
     run.stages = settings.stage_settings(run.recipe)
     redo(run, stored, options)
@@ -84,8 +85,7 @@ def _announce(recipe: Recipe, stored: settings.Stored, reporter: Reporter) -> No
         )
         reporter.say(f"prior: {name} ({why}){other}")
     named = (recipe.prior.name, recipe.prior.lora, recipe.prior.tiny, recipe.encoder.name)
-    missing = [name for name in named if name and models.hub.is_missing(name)]
-    models.hub.pull_all(missing, reporter.say)
+    pull_missing(named, reporter.say)
 
 
 def file_of(path: str | None) -> Path | None:

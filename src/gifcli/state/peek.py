@@ -40,5 +40,5 @@ def peek_run(root: Path, overrides: Mapping[str, Any], reporter: Reporter) -> Ru
     if recipe.input.holdout:
         found.sources[:] = holdout.split_off(found.sources, aside)
     stored = store.load(SETTINGS) or {}
-    resolved = with_rules(store, with_dtype(settings.resolve(recipe, stored), stored))
+    resolved = with_rules(store, with_dtype(settings.resolve(recipe, stored, reporter.warn), stored))
     return Run(store, folder, resolved, found, plan, reporter, settings.stage_settings(resolved))

@@ -1,5 +1,9 @@
 """A resolved recipe -> what priors and stages are called with."""
 
+from typing import Any
+
+from gifcli.models import lora_files, revision
+from gifcli.models.names import shown
 from gifcli.priors import PriorSettings
 from gifcli.recipe.recipe import Recipe
 from gifcli.stages.generate import GenerateSettings
@@ -53,10 +57,21 @@ def generate_settings(recipe: Recipe) -> GenerateSettings:
         quality=recipe.image.quality,
         eps=float(recipe.guidance.eps),
         granularity=recipe.guidance.granularity,
-        provenance={
-            "dtype": recipe.run.dtype,
-            "steps": recipe.prior.steps,
-            "strength": recipe.prior.strength,
-            "guidance_scale": recipe.prior.guidance_scale,
-        },
+        provenance=_provenance(recipe),
     )
+
+
+def _provenance(recipe: Recipe) -> dict[str, Any]:
+    """What every sample is to say of how it was made; paths stay here, content hashes go out."""
+    prior = recipe.prior
+    said = {
+        "prior": shown(prior.name),
+        "dtype": recipe.run.dtype,
+        "steps": prior.steps,
+        "strength": prior.strength,
+        "guidance_scale": prior.guidance_scale,
+    }
+    if not prior.lora:
+        return said
+    adapted = {"lora": shown(prior.lora), "lora_scale": prior.lora_scale}
+    return said | adapted | {"lora_revision": revision(lora_files(prior.lora))}

@@ -144,7 +144,7 @@ def _survey(job: Job, tools: Tools, store: ShardStore, task: StageTask) -> Shard
     scorer = load_scorer() if "safety" in wants else None
     rows = list(survey(images, tools, scorer, features="looks" in wants))
     columns = {name: np.stack([np.asarray(row[name]) for row in rows]) for name in (rows[0] if rows else {})}
-    return ShardResult(job.shard, packing.pack_columns(columns), len(keys), {"keys": keys, "wants": wants})
+    return ShardResult(job.shard, packing.pack_columns(columns), len(keys), {"keys": keys, "measured": wants})
 
 
 def _measure(job: Job, tools: Tools, store: ShardStore, recipe: Recipe) -> ShardResult:

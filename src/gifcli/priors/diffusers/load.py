@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from gifcli.errors import ModelMissingError
+from gifcli.models.broken import told_if_broken
 from gifcli.models.checkpoint import Checkpoint
 from gifcli.models.quiet import quiet
 
@@ -81,12 +82,8 @@ def load_part(kind: Any, checkpoint: Checkpoint, name: str, dtype: torch.dtype |
     if weights:
         options |= {"use_safetensors": True, "variant": checkpoint.weights.get(name) or None}
         options["dtype" if kind.__module__.startswith("transformers") else "torch_dtype"] = dtype or torch.float32
-    try:
-        with quiet():
-            part = kind.from_pretrained(str(folder), **options)
-    except Exception as error:  # libraries raise many kinds for a broken file
-        reason = " ".join((str(error) or type(error).__name__).split())[:200]
-        raise ModelMissingError(f"prior: {folder} is missing or broken: {reason}; get the model anew") from error
+    with told_if_broken(f"prior: {folder} is missing or broken", "get the model anew"), quiet():
+        part = kind.from_pretrained(str(folder), **options)
     return part.eval().requires_grad_(False) if weights else part
 
 
@@ -99,15 +96,12 @@ def fuse_lora(components: Components, checkpoint: Checkpoint, files: list[Path],
     from diffusers.loaders.lora_pipeline import StableDiffusionLoraLoaderMixin, StableDiffusionXLLoraLoaderMixin
 
     loader: Any = StableDiffusionXLLoraLoaderMixin if checkpoint.kind == "sdxl" else StableDiffusionLoraLoaderMixin
-    try:
-        with quiet():
+    with told_if_broken(f"lora: {files[0]} does not fit {checkpoint.folder}"), quiet():
+        try:
             for file in files:
                 _fuse(loader, components, file, scale)
-    except ImportError as error:
-        raise ModelMissingError("lora: needs the package peft; run: pip install 'gifcli[lora]'") from error
-    except Exception as error:  # libraries raise many kinds for a LoRA that does not fit
-        reason = " ".join((str(error) or type(error).__name__).split())[:200]
-        raise ModelMissingError(f"lora: {files[0]} does not fit {checkpoint.folder}: {reason}") from error
+        except ImportError as error:
+            raise ModelMissingError("lora: needs the package peft; run: pip install 'gifcli[lora]'") from error
 
 
 def _fuse(loader: Any, components: Components, file: Path, scale: float) -> None:

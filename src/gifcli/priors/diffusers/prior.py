@@ -65,13 +65,13 @@ class DiffusersPrior:
         """-> images (b 3 h w) in [-1, 1]."""
         start = f.to(self.device).float()
         size = (int(seeds.pixels.shape[-2]), int(seeds.pixels.shape[-1]))
-        nothing = None if self.denoiser.scale == 1 else self._told(self.texts.nothing(len(f)), size)
-        told = self._told(condition.tensors, size), nothing
+        nothing = None if self.denoiser.scale == 1 else self.told(self.texts.nothing(len(f)), size)
+        told = self.told(condition.tensors, size), nothing
         latent = self.denoiser(start, tuple(start.shape[1:]), told, noise, steer)
         decode = self.autoencoder.decode_cheaply if self.settings.decoder == "tiny" else self.autoencoder.decode
         return decode(latent).clamp(-1, 1)
 
-    def _told(self, text: Told, size: tuple[int, int]) -> Told:
+    def told(self, text: Told, size: tuple[int, int]) -> Told:
         """The denoiser's arguments: for SDXL also the pooled text, and size, crop and target size (arXiv 2307.01952)."""
         told = {"encoder_hidden_states": text["states"].to(self.device)}
         rows = len(told["encoder_hidden_states"])
