@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from documents import gif as main
 from processes import Finished, finish, fresh, start
 from runs import FLAGS, stamps
 
@@ -254,6 +255,30 @@ def test_a_bad_value_in_the_environment_is_blamed_on_its_variable(gif, photos: P
     (line,) = [line for line in done.err.splitlines() if line.startswith("error: ")]
     assert line.startswith(lead)
     assert "command line" not in done.err
+
+
+def test_a_flag_beats_the_environment_and_its_goal_and_is_blamed_alone(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {"RATIO": "5x", "BALANCE": "1", "PRIOR": "classical", "STEPS": "8"}.items():
+        monkeypatch.setenv(f"GIF_{name}", value)
+    line = ["expand", str(photos), "-o", str(tmp_path / "o"), "--dry-run"]
+    for goal in ([], ["--per-class", "5"], ["--set", "per_class=5"]):
+        assert main(*line, *goal, "--set", "prior.name=foo") == 2
+        said = capsys.readouterr().err
+        assert "found 'foo'" in said
+        assert "GIF_PRIOR" not in said
+    assert main(*line, "--set", "guidance.where=after") == 2
+    said = capsys.readouterr().err
+    assert "ignores prior.steps = 8; of" in said
+    assert "left out, it comes from GIF_STEPS" in said
+    assert "error: guidance.where: the prior classical takes before" in said
+    monkeypatch.delenv("GIF_RATIO")
+    monkeypatch.delenv("GIF_BALANCE")
+    monkeypatch.setenv("GIF_PER_CLASS", "9")
+    for goal in (["--ratio", "1x"], ["--balance"]):
+        assert main(*line, *goal, "--set", "prior.name=foo") == 2
+        assert "found 'foo'" in capsys.readouterr().err
 
 
 def test_a_variable_that_no_command_knows_is_told_of(gif, photos: Path, tmp_path: Path) -> None:

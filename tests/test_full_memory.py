@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from gifcli import session, tasks
+from gifcli import session
 from gifcli.encoders.embedded import EmbeddedEncoder
 from gifcli.priors.classical import ClassicalPrior
 from gifcli.state import packing
 from gifcli.state.shards import ShardStore
+from gifcli.tasks.models import batch_limit
 from runs import tiny
 
 ROOM = 3
@@ -37,9 +38,9 @@ def small_device(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     limited(ClassicalPrior, "sample")
     limited(ClassicalPrior, "features")
     limited(EmbeddedEncoder, "images")
-    tasks.batch_limit.cache_clear()
+    batch_limit.cache_clear()
     yield tried
-    tasks.batch_limit.cache_clear()
+    batch_limit.cache_clear()
 
 
 @pytest.mark.slow

@@ -8,15 +8,16 @@ from dataclasses import dataclass, replace
 from gifcli.engines import Engine, EngineSettings, Job, make_engine
 from gifcli.errors import InputError, UsageError
 from gifcli.judge import survey
-from gifcli.judge.checklist import is_measured, to_measure
+from gifcli.judge.checklist import checklist, is_measured, to_measure
 from gifcli.judge.judging import judge, judged_shards, sources
 from gifcli.models import prior_card
 from gifcli.rules.induction import ensure_rules
 from gifcli.state import owed
-from gifcli.state.files import CHECKED, PLAN, RULES
+from gifcli.state.files import PLAN, RULES
 from gifcli.state.owed import judging_order
 from gifcli.state.run import Run
 from gifcli.state.shards import ShardId
+from gifcli.state.unusable import failures
 
 MAX_AUTO_WORKERS = 8
 """Shards done side by side on a CPU unless stated: each takes up to a gigabyte."""
@@ -92,17 +93,6 @@ def expand(run: Run) -> list[Done]:
         done += steps
         if not any(step.shards or step.judged for step in steps):
             return done
-
-
-def failures(run: Run) -> list[tuple[str, str]]:
-    """Files that could not be used, and why, by path."""
-    from_scan = [(failure.path, failure.reason) for failure in run.scan.failures]
-    marks = run.store.done("extract").values()
-    present = {source.path for source in run.scan.sources}
-    from_pixels = [(path, reason) for mark in marks for path, reason in mark["failures"] if path in present]
-    checked: dict[str, str | None] = run.store.load(CHECKED) or {}
-    others = [(source.path, checked.get(source.key)) for source in run.scan.sources]
-    return sorted({*from_scan, *from_pixels, *((path, reason) for path, reason in others if reason)})
 
 
 def need_rules(run: Run) -> None:
@@ -198,7 +188,8 @@ def _commit_all(run: Run, stage: str, jobs: Sequence[Job]) -> None:
     classes = run.scan.classes if stage == "extract" else rule_classes(run)
     engine = _engine(run)
     batch_size = batch_size_on(run, engine.device)
-    task = StageTask(stage, run.root.resolve(), run.source.resolve(), run.recipe, classes, batch_size)
+    measured = checklist(run.recipe) if stage in ("filter", survey.STAGE) else {}
+    task = StageTask(stage, run.root.resolve(), run.source.resolve(), run.recipe, classes, batch_size, measured)
     fingerprint = run.fingerprint("extract" if stage == survey.STAGE else stage)
     for result in engine.run(task, jobs):
         run.store.write(stage, result.shard, result.members, {**result.mark, "fingerprint": fingerprint})

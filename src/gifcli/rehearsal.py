@@ -9,12 +9,13 @@ from pathlib import Path
 
 from gifcli import pipeline
 from gifcli.formats.names import folder_names
+from gifcli.models.hub import go_offline
 from gifcli.models.tags import need_tag
 from gifcli.recipe import settings
 from gifcli.recipe.recipe import Recipe
 from gifcli.records import Source
 from gifcli.reporter import Reporter
-from gifcli.session import Silent, go_offline
+from gifcli.session import Silent
 from gifcli.sources import holdout
 from gifcli.sources.source import scan
 from gifcli.sources.unpacking import unpacked_for_now
@@ -79,7 +80,7 @@ def rehearse(source: Path, root: Path, recipe: Recipe, reporter: Reporter) -> Fo
         GifError: as the run itself would.
     """
     prepare_output(root, source, Options())
-    go_offline(recipe)
+    go_offline(recipe.run.offline)
     resolved = settings.resolve(recipe, {}, reporter.warn)
     settings.stage_settings(resolved)  # a model that is missing is an error here, and no download
     need_tag(resolved.encoder.name)

@@ -1,6 +1,5 @@
 """What a command or a script calls: opens a run folder under its lock, does the work, and says what came of it."""
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from gifcli import pipeline
 from gifcli.compute.devices import set_thread_policy
 from gifcli.dataset import exporting
 from gifcli.errors import GifError, ShortfallError
+from gifcli.models.hub import go_offline
 from gifcli.recipe.recipe import Recipe, load_recipe, read_recipe
 from gifcli.reporter import Reporter
 from gifcli.state.files import PLAN
@@ -103,7 +103,7 @@ def verdict(summary: Summary, recipe: Recipe) -> None:
         InputError: more files were unreadable than `input.max_failures` allows.
         ShortfallError: some seeds have fewer kept samples than the ratio asks for.
     """
-    require_readable(summary.failures, summary.originals, recipe, summary.output)
+    require_readable(summary.failures, summary.usable, recipe, summary.output)
     if summary.shortfall:
         worst = max(summary.rejected, key=lambda name: summary.rejected[name], default="label")
         missing = sum(summary.shortfall.values())
@@ -159,17 +159,11 @@ def _other_goals(overrides: dict[str, Any]) -> dict[str, Any]:
     return {"per_class": None} if "ratio" in overrides or "balance" in overrides else {}
 
 
-def go_offline(recipe: Recipe) -> None:
-    """Tells the libraries that fetch models to stay off the network, where the recipe says so."""
-    if recipe.run.offline:
-        os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")  # read when those libraries are imported
-
-
 @contextmanager
 def opened(source: Path, root: Path, recipe: Recipe, access: Access) -> Iterator[Run]:
     """An open run under its writer lock."""
     set_thread_policy()  # for a script that has not imported torch yet
-    go_offline(recipe)
+    go_offline(recipe.run.offline)
     prepare_output(root, source, access.options)
     existed = root.is_dir()
     store = ShardStore(root)

@@ -10,6 +10,7 @@ from gifcli.judge.judging import known_sources, nearness_of
 from gifcli.judge.nearness import to_lines
 from gifcli.state import owed
 from gifcli.state.run import Run
+from gifcli.state.unusable import failures, usable
 from gifcli.wording import number_of
 
 
@@ -21,6 +22,7 @@ class Summary:
     judged     samples that have a verdict; `rejected` by the check that rejected them
     shortfall  label -> samples that are missing
     rates      stage -> images/s in this invocation; `seconds` is the time of all stages together
+    failures   files of the source, of any split, that could not be used; `usable` are all others, planned or not
     report     where to look, once the dataset is written
     flagged    source image -> its safety score, of those that look unsafe
     leaking    training image -> the validation or test image that shows the same
@@ -37,6 +39,7 @@ class Summary:
     failures: int
     rates: dict[str, float]
     seconds: float
+    usable: int = 0
     report: str | None = None
     flagged: dict[str, float] = field(default_factory=dict)
     leaking: dict[str, str] = field(default_factory=dict)
@@ -104,7 +107,8 @@ def summarise(run: Run, done: Sequence[pipeline.Done] = ()) -> Summary:
         judged=len(reasons),
         rejected=dict(sorted(rejected.items())),
         shortfall={label: count for label, count in sorted(shortfall.items()) if count},
-        failures=len(pipeline.failures(run)),
+        failures=len(failures(run)),
+        usable=usable(run),
         rates=_rates(done),
         seconds=round(sum(step.seconds for step in done), 3),
         report=str(page) if page.is_file() else None,

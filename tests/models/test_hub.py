@@ -98,7 +98,7 @@ def test_pulling_takes_what_loading_needs_and_nothing_else(repository: Path) -> 
     (repository / "picture.png").write_bytes(b"png")
     (repository / "README.md").write_text("---\nlicense: openrail++\n---\n")
     said: list[str] = []
-    folders = hub.pull_all(["someone/tiny"], said.append)
+    folders = pull_named(["someone/tiny"], said.append)
     assert said == ["pulling someone/tiny ..."]
     pulled = {
         path.relative_to(folders["someone/tiny"]).as_posix() for path in Path(folders["someone/tiny"]).rglob("*.*")
@@ -137,6 +137,18 @@ def test_weights_of_an_open_clip_tag_are_pulled_before_any_worker_asks(
     pull_missing(["auto", None, name], heard.append)
     assert heard == []
     assert list(pull_named([name], heard.append)) == [name]
+
+
+def test_a_prior_that_ignores_what_is_asked_for_costs_no_other_download(
+    repository: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED["ViT-B-32"], "gif_test", {"hf_hub": "someone/tiny/"})
+    line = ["expand", str(photos), "-o", str(tmp_path / "out"), "--prior", "someone/tiny", "--lora", "someone/lora"]
+    assert gif(*line, "--encoder", "ViT-B-32:gif_test", "--set", "prior.noise_level=3") == 2
+    said = capsys.readouterr().err
+    assert "ignores prior.noise_level = 3" in said
+    assert [word for word in said.splitlines() if "pulling" in word] == ["pulling someone/tiny ..."]
+    assert not (tmp_path / "out").exists()
 
 
 def test_adapt_downloads_the_prior_that_it_is_to_teach_but_not_offline(

@@ -1,6 +1,7 @@
 import json
 import shutil
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -95,6 +96,23 @@ def test_what_cannot_be_reported_is_said(finished: Path, tmp_path: Path) -> None
     (finished / "manifest.parquet").unlink()
     with pytest.raises(UsageError, match="first: gif export"):
         remake(finished)
+
+
+def test_beside_a_writer_it_waits_or_goes_elsewhere(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    elsewhere = str(finished.with_name("elsewhere.html"))
+    with ShardStore(finished).lock():
+        assert gif("report", str(finished)) == 75
+        said = capsys.readouterr().err
+        assert "--wait-lock SECONDS; or write the page elsewhere, which takes no lock: -o FILE" in said
+        assert gif("report", str(finished), "-o", elsewhere) == 0
+    held = ShardStore(finished).lock()
+    held.__enter__()
+    before = (finished / "report/index.html").stat().st_mtime_ns
+    release = Timer(0.5, held.__exit__, (None, None, None))
+    release.start()
+    assert gif("report", str(finished), "--wait-lock", "60") == 0
+    release.join()
+    assert (finished / "report/index.html").stat().st_mtime_ns > before
 
 
 def test_nearest_neighbours_are_told(reference: Path) -> None:

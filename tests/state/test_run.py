@@ -245,6 +245,19 @@ def test_overwrite_starts_again_and_leaves_the_users_own_files(photos: Path, fin
     assert tree(finished) == tree(tmp_path / "new" / "out")
 
 
+def test_a_recipe_that_is_refused_costs_nothing(photos: Path, finished: Path) -> None:
+    before = tree(finished)
+    for options in (Options(if_exists="overwrite"), Options(redo="extract")):
+        for changed, error in (
+            ({"prior__prompt": "a {label}"}, "ignores prior.prompt"),
+            ({"encoder__name": "embeded"}, "embeded"),
+            ({"guidance__where": "after"}, r"guidance\.where"),
+        ):
+            with pytest.raises(UsageError, match=error):
+                expand(photos, finished, options, **changed)
+            assert tree(finished) == before
+
+
 def test_a_source_that_is_gone_costs_nothing(photos: Path, finished: Path, tmp_path: Path) -> None:
     before = tree(finished)
     for options in (Options(), Options(if_exists="overwrite"), Options(redo="extract"), Options(if_exists="extend")):

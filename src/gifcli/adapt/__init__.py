@@ -76,8 +76,9 @@ def adapt(
     refuse_overlap(source, output)
     if output.is_file() or (output.is_dir() and not _ours(output)):
         raise UsageError(f"{output}: expected a new folder, or one that gif adapt made; choose another -o")
-    pull_missing((recipe.prior.name, recipe.prior.lora), reporter.say)
+    pull_missing([recipe.prior.name], reporter.say)
     recipe = stage_settings.resolve(recipe, {}, reporter.warn)
+    pull_missing([recipe.prior.lora], reporter.say)
     encoding = recipe.prior.model_copy(update={"tiny": "none", "decoder": "vae"})  # nothing is decoded
     recipe = recipe.model_copy(update={"prior": encoding})
     kind = kind_of(recipe.prior.name)

@@ -49,6 +49,9 @@ SETTINGS: dict[str, Setting] = {
     "offline": ("run.offline", bool, "Open no network connection."),
 }
 
+GOALS = {"per_class": ("ratio", "balance"), "ratio": ("per_class",), "balance": ("per_class",)}
+"""Settings that say how many images there are to be -> those that say it in another way."""
+
 
 def settings(function: Callable[..., None]) -> Callable[..., None]:
     """Gives a command all flags of SETTINGS, and --set; it gets those that were used as `overrides` (recipe path -> value).
@@ -65,7 +68,10 @@ def some_settings(*names: str, sets: bool = False) -> Callable[[Callable[..., No
         def command(context: typer.Context, **values: Any) -> None:
             used = variables_used(context)
             try:
-                function(overrides=_overrides(names, used, values), **values)
+                overrides = _overrides(names, used, values)
+                beaten = {flag for flag in used if flag in names and SETTINGS[flag][0] not in _lent(overrides)}
+                used = {flag: name for flag, name in used.items() if flag not in beaten}
+                function(overrides=overrides, **values)
             except GifError as error:
                 raise blamed(error, used) from error
 
@@ -83,12 +89,12 @@ def some_settings(*names: str, sets: bool = False) -> Callable[[Callable[..., No
 
 
 def _overrides(names: Iterable[str], used: Mapping[str, str], values: dict[str, Any]) -> dict[str, Any]:
-    """Takes the flags out of what a command was called with -> recipe path -> value.
+    """Takes the flags out of what a command was called with -> recipe path -> value; of a variable, lent by it.
 
     Raises:
         RecipeError: a variable's value that would be used, or --set, is none.
     """
-    from gifcli.recipe.recipe import load_recipe, parse_assignments
+    from gifcli.recipe.recipe import Lent, load_recipe, parse_assignments
 
     flags: dict[str, Any] = {}
     environment: dict[str, Any] = {}
@@ -96,11 +102,25 @@ def _overrides(names: Iterable[str], used: Mapping[str, str], values: dict[str, 
         if (value := values.pop(flag.replace("-", "_"))) is not None:
             (environment if flag in used else flags)[SETTINGS[flag][0]] = value
     flags = {**parse_assignments(values.pop("sets", None) or []), **flags}
+    lent: dict[str, Any] = {}
     for flag, name in used.items():
-        path = SETTINGS[flag][0] if flag in SETTINGS else None
-        if path in environment and path not in flags:
+        path = SETTINGS[flag][0] if flag in SETTINGS else ""
+        if path in environment and not any(_beats(other, flags[other], path) for other in flags):
             load_recipe("", {path: environment[path]}, f"the environment variable {name}")
-    return {**environment, **flags}
+            lent[path] = Lent(environment[path], name)
+    return {**lent, **flags}
+
+
+def _beats(path: str, value: Any, other: str) -> bool:
+    """Whether a flag leaves nothing of a variable's setting: it is the same one, its section, or another goal."""
+    same = path == other or other.startswith(f"{path}.")
+    return same or (other in GOALS.get(path, ()) and value not in (None, False))
+
+
+def _lent(overrides: Mapping[str, Any]) -> set[str]:
+    from gifcli.recipe.recipe import Lent
+
+    return {path for path, value in overrides.items() if isinstance(value, Lent)}
 
 
 def _flag(name: str, kind: type, text: str) -> inspect.Parameter:

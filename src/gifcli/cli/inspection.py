@@ -82,13 +82,14 @@ def report(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the page here; default RUN/report/index.html.")
     ] = None,
+    wait_lock: WaitLock = 0.0,
     as_json: Json = False,
 ) -> None:
     """Make the report of a run anew: one page with pictures and figures."""
     from gifcli.reporting.reporting import remake
 
     say(as_json)
-    path = remake(folder, output)
+    path = remake(folder, output, wait_lock)
     console.result([str(path)], {"report": str(path)})
 
 

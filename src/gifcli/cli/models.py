@@ -42,11 +42,12 @@ def adapt(
 ) -> None:
     """Teach a prior the images of a folder (or tars, Parquet) it does not know; killed, the same command goes on."""
     from gifcli import adapt as adaption
-    from gifcli.session import go_offline, make_recipe
+    from gifcli.models.hub import go_offline
+    from gifcli.session import make_recipe
 
     say(as_json, quiet, verbose)
     made = make_recipe(recipe, overrides)
-    go_offline(made)
+    go_offline(made.run.offline)
     wanted = adaption.AdaptSettings(train_steps, rank, train_batch, learning_rate)
     done = adaption.adapt(source, output, made, wanted, console, wait_lock)
     console.result(done.to_lines(), done.to_data())

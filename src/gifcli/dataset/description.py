@@ -5,6 +5,7 @@ from gifcli.formats import Count, DatasetInfo, Model
 from gifcli.models import encoder_card, prior_card, revision
 from gifcli.recipe.published import published
 from gifcli.recipe.recipe import dump_recipe
+from gifcli.state.files import RULES
 from gifcli.state.resolving import source_of
 from gifcli.state.run import Run
 from gifcli.summary import Summary, summarise
@@ -39,7 +40,7 @@ def describe(run: Run, counts: dict[str, dict[str, Count]]) -> DatasetInfo:
 
 
 def _limits(run: Run, summary: Summary) -> tuple[str, ...]:
-    notes = (run.store.load("rules.json") or {"notes": []})["notes"]
+    notes = (run.store.load(RULES) or {"notes": []})["notes"]
     return (
         "Generated images are variations of the originals: they inherit whatever the originals are biased towards.",
         "Whether they help a model is to be measured on real images that were held out, never on generated ones.",

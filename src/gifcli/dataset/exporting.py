@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from gifcli import pipeline
 from gifcli.dataset.contents import Exported, contents_of, counted, items, rows
 from gifcli.dataset.delivery import deliver
 from gifcli.dataset.description import describe
@@ -21,6 +20,7 @@ from gifcli.state import owed
 from gifcli.state.files import EXPORT, LEDGER, MANIFEST, RECIPE, SUMS
 from gifcli.state.run import Run, recipe_bytes
 from gifcli.state.shards import digest, free_room, write_atomic
+from gifcli.state.unusable import failures
 
 FAILURES = "failures.jsonl"
 
@@ -149,7 +149,7 @@ def _written(dest: Path, files: list[str], *, in_run: bool) -> set[str]:
 def write_failures(run: Run, dest: Path) -> None:
     """failures.jsonl, or no file where there are none."""
     path = dest / FAILURES
-    lines = [json.dumps({"path": name, "reason": reason}) + "\n" for name, reason in pipeline.failures(run)]
+    lines = [json.dumps({"path": name, "reason": reason}) + "\n" for name, reason in failures(run)]
     data = "".join(lines).encode()
     if not data:
         path.unlink(missing_ok=True)
@@ -165,7 +165,7 @@ def _fingerprint(exported: Exported) -> str:
     return digest(
         [
             *[run.fingerprint("filter"), recipe, sources, run.scan.classes, sorted(exported.targets.items()), verdicts],
-            *[pipeline.failures(run), exported.signer.certificate if exported.signer else ""],
+            *[failures(run), exported.signer.certificate if exported.signer else ""],
         ]
     )
 

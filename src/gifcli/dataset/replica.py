@@ -19,10 +19,10 @@ from gifcli.engines import Job
 from gifcli.engines.inline import InlineEngine
 from gifcli.errors import CheckError, InputError, UsageError
 from gifcli.models import prior_card
+from gifcli.models.hub import go_offline
 from gifcli.recipe import settings
 from gifcli.recipe.recipe import Recipe, read_recipe
 from gifcli.records import Sample, Seed
-from gifcli.session import go_offline
 from gifcli.state import packing
 from gifcli.state.files import MANIFEST, RECIPE, RULES, SETTINGS
 from gifcli.state.shards import ShardId, ShardStore, write_atomic
@@ -74,7 +74,7 @@ def replicate(root: Path, key: str, target: Path | None, overrides: Mapping[str,
             f"{key}: expected the key of a sample in {root / MANIFEST}, found none; its column key lists them"
         )
     recipe = _recipe(root, overrides)
-    go_offline(recipe)
+    go_offline(recipe.run.offline)
     _check_fingerprint(root, recipe, row)
     store = ShardStore(root)
     shard = _shard(store, row)

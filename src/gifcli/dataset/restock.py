@@ -18,12 +18,10 @@ from gifcli.recipe.recipe import Recipe
 from gifcli.records import Noise, Source
 from gifcli.sources.source import scan
 from gifcli.state import packing
-from gifcli.state.files import CACHE, PLAN, RULES, UNPACKED
+from gifcli.state.files import CACHE, FACTS, PLAN, RULES, UNPACKED
 from gifcli.state.plan import Plan
 from gifcli.state.resolving import source_of
 from gifcli.state.shards import STATE, ShardId, ShardStore
-
-FACTS = "report.json"
 
 Row = Mapping[str, Any]
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from gifcli.dataset.sums import READERS, hash_file, hash_files
 from gifcli.dataset.verification import Verification, unsealed
 from gifcli.sources.layout import some
-from gifcli.state.files import CACHE, EXPORT, LEDGER, RECIPE, UNPACKED
+from gifcli.state.files import CACHE, EXPORT, LEDGER, RECIPE, RULES, UNPACKED
 from gifcli.state.seals import is_text_whole, is_whole
 from gifcli.state.shards import STATE, digest
 
 UNSEALED = frozenset(["events.jsonl", "lock", LEDGER])
 """State that is no sealed JSON; the last one is looked at by what it lists."""
-RULES = "rules"
+FROZEN = "rules"
 
 
 def check_state(state: Path, found: Verification) -> None:
@@ -36,7 +36,7 @@ def check_state(state: Path, found: Verification) -> None:
 
 def _known(state: Path, path: Path, unpacked: Mapping[str, str]) -> bool:
     relative = path.relative_to(state).as_posix()
-    inside = relative.startswith((f"{RULES}/", "stages/")) or relative in unpacked
+    inside = relative.startswith((f"{FROZEN}/", "stages/")) or relative in unpacked
     return inside or path.suffix == ".json" or relative in UNSEALED
 
 
@@ -56,11 +56,11 @@ def _check_shards(state: Path, found: Verification) -> None:
 
 
 def _check_rules(state: Path, found: Verification) -> None:
-    told = unsealed(state / "rules.json").get("digest")
-    files = sorted((state / RULES).glob("*")) if (state / RULES).is_dir() else []
+    told = unsealed(state / RULES).get("digest")
+    files = sorted((state / FROZEN).glob("*")) if (state / FROZEN).is_dir() else []
     found.files += len(files)
     if told is not None and told != digest(sorted((path.name, path.read_bytes().hex()) for path in files)):
-        found.differences[_name(state, state / RULES)] = "the rules are not those that were frozen"
+        found.differences[_name(state, state / FROZEN)] = "the rules are not those that were frozen"
 
 
 def check_recipe(folder: Path, found: Verification) -> None:

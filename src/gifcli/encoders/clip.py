@@ -11,6 +11,7 @@ from torch.nn.functional import interpolate, normalize, pad
 
 from gifcli.errors import ModelMissingError
 from gifcli.models.broken import told_if_broken
+from gifcli.models.encoder_cards import OPEN_CLIP_CONFIG
 from gifcli.models.hub import offline
 
 TEMPLATES = ("a photo of a {}.", "a close-up photo of a {}.", "a picture of the {}.", "{}")
@@ -117,7 +118,7 @@ def file_preprocessing(arch: str, file: Path) -> dict[str, Any]:
     import open_clip
 
     keys = ("mean", "std", "interpolation", "resize_mode")
-    beside = file.parent / "open_clip_config.json"
+    beside = file.with_name(OPEN_CLIP_CONFIG)
     try:
         content = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
         stated = content.get("preprocess_cfg", {})

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from platform import node
 from typing import Any
 
 from gifcli import models
+from gifcli.errors import EnvironmentFault
 from gifcli.judge import memory_index, safety
 from gifcli.recipe.recipe import Recipe
 
@@ -14,6 +16,10 @@ that what another machine measured is to be trusted."""
 
 SEEDS, OTHERS = 0, 1
 """Rounds of the survey's shards: seeds, and images that are not expanded."""
+SAMPLES = 2
+"""What filter looks at, beside those two in a `Checklist`."""
+Checklist = Mapping[int, Wanted]
+"""SEEDS, OTHERS, SAMPLES -> what is to be measured of them."""
 COSTLY = ("safety", "memorised")
 """Checks that need a model of their own: measured only where they are on. All others always are."""
 
@@ -41,6 +47,27 @@ def to_survey(recipe: Recipe) -> dict[int, Wanted]:
     on = enabled(recipe)
     safe: Wanted = {"safety": _safety_revision()} if "safety" in on else {}
     return {SEEDS: safe, OTHERS: {**({"looks": ""} if "leak" in on else {}), **safe}}
+
+
+def checklist(recipe: Recipe) -> Checklist:
+    """All of it, as this machine's models have it: made once, where the run is, and handed to whoever measures."""
+    return {**to_survey(recipe), SAMPLES: to_measure(recipe)}
+
+
+def agreed(wanted: Wanted, own: Wanted) -> Wanted:
+    """What a shard's done mark is to say: what was wanted where the run is, by models that are the same here (`own`).
+
+    Raises:
+        EnvironmentFault: this machine would measure with another model, so that the run would never find it measured.
+    """
+    for name, revision in wanted.items():
+        here = own.get(name, "none")
+        if None not in (revision, here) and here != revision:
+            raise EnvironmentFault(
+                f"checks.{name}: node {node()} has the model {here}, the run was started with {revision} (content hashes); "
+                f"install the same version on all nodes, or turn the check off: --set checks.{name}.enabled=false"
+            )
+    return {name: own[name] if revision is None else revision for name, revision in wanted.items()}
 
 
 def _safety_revision() -> str | None:

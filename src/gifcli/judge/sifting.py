@@ -141,7 +141,7 @@ def _in_memory(run: Run, stage: str, job: Job) -> judging.Columns:
     from gifcli.tasks.task import StageTask
 
     device = choose_device(run.recipe.run.device, run.recipe.run.dtype).name
-    task = StageTask(
-        stage, run.root.resolve(), run.source.resolve(), run.recipe, rule_classes(run), batch_size_on(run, device)
-    )
+    root, source, size = run.root.resolve(), run.source.resolve(), batch_size_on(run, device)
+    measured = checklist.checklist(run.recipe)
+    task = StageTask(stage, root, source, run.recipe, rule_classes(run), size, measured)
     return packing.unpack_columns(member for member in task(job, device).members if member[0].endswith(".npy"))

@@ -7,18 +7,28 @@ from pathlib import Path
 from gifcli.errors import ModelMissingError, UsageError
 from gifcli.models import hub
 from gifcli.models.checkpoint import read_checkpoint
+from gifcli.models.hashes import revision
 from gifcli.models.names import shown
 from gifcli.models.tags import tag_files
 from gifcli.wording import did_you_mean
 
+OPEN_CLIP_CONFIG = "open_clip_config.json"
+"""Beside a local file of open_clip weights: how images are prepared for them."""
+
 
 @dataclass(frozen=True, slots=True)
 class EncoderCard:
-    """An encoder's facts."""
+    """An encoder's facts; `arch` is the architecture that its files are read into, where they don't say."""
 
     name: str
     licence: str
     files: tuple[Path, ...]
+    arch: str = ""
+
+    @property
+    def revision(self) -> str:
+        """What it is: the content hash of its files, behind the architecture; "" where there are no files yet."""
+        return ":".join(filter(None, (self.arch, revision(self.files)))) if self.files else ""
 
 
 def encoder_card(name: str) -> EncoderCard:
@@ -42,7 +52,8 @@ def encoder_card(name: str) -> EncoderCard:
             f"encoder: expected embedded, or an open_clip model as ARCH:TAG or ARCH:FILE; found {name!r}{near}"
         )
     path = Path(weights)
-    return EncoderCard(shown(name), "see the model's own card", (path,) if path.is_file() else tag_files(name))
+    beside = tuple(file for file in (path, path.with_name(OPEN_CLIP_CONFIG)) if file.is_file())
+    return EncoderCard(shown(name), "see the model's own card", beside if path.is_file() else tag_files(name), arch)
 
 
 def embedded_encoder_weights() -> Path:

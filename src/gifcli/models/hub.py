@@ -3,7 +3,7 @@
 import fnmatch
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from gifcli.errors import ModelMissingError, UsageError
@@ -44,6 +44,12 @@ _SMALL = ("*.json", "*.txt", "*.model", "README.md", "LICENSE*")
 def offline() -> bool:
     """Whether no connection may be opened: --offline, or HF_HUB_OFFLINE in the environment."""
     return os.environ.get("HF_HUB_OFFLINE", "").lower() not in OFF
+
+
+def go_offline(wanted: bool) -> None:
+    """Tells the libraries that fetch models to stay off the network, where that is wanted."""
+    if wanted:
+        os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")  # read when those libraries are imported
 
 
 def hub_id(name: str) -> str | None:
@@ -115,28 +121,6 @@ def pull(name: str) -> Path:
         if any(each.endswith(".safetensors") for each in names):
             return Path(snapshot_download(repository, revision=revision or None, allow_patterns=names))
     raise ModelMissingError(f"models pull: {identity} has no safetensors weights, and others are not loaded")
-
-
-def pull_all(names: Sequence[str], say: Callable[[str], None]) -> dict[str, str]:
-    """Downloads models, each with the tiny autoencoder that goes with it; `say` is told before each. -> name -> folder.
-
-    Raises:
-        ModelMissingError: one of them cannot be downloaded.
-        UsageError: one of them is no hub id.
-    """
-    from gifcli.models.checkpoint import read_checkpoint
-
-    folders: dict[str, str] = {}
-    for name in names:
-        say(f"pulling {hub_id(name) or name} ...")
-        folder = pull(name)
-        folders[name] = str(folder)
-        if (folder / "model_index.json").is_file() and not (folder / "tiny_vae").is_dir():
-            tiny = TINY[read_checkpoint(folder, "models pull").kind]
-            if find(tiny) is None:
-                say(f"pulling {ALIASES[tiny]}, which guidance decodes with ...")
-                folders[tiny] = str(pull(tiny))
-    return folders
 
 
 def wanted(files: Sequence[str]) -> list[str]:

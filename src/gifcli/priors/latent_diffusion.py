@@ -136,7 +136,7 @@ class LatentDiffusionPrior:
         if not share:
             return made
         coded = self.decode(self.latents_of(seen))
-        change = F.avg_pool2d((made - coded).square().mean(1, keepdim=True), 9, 1, 4)
+        change = F.avg_pool2d((made - coded).square().mean(1, keepdim=True), 9, 1, 4, count_include_pad=False)
         return made + share * torch.exp(-change / DETAIL**2) * (seen - coded)
 
     def _start(

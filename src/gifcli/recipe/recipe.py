@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from gifcli.recipe.schema import Recipe
 from gifcli.recipe.section import Section
 from gifcli.wording import did_you_mean
 
-__all__ = ["Recipe", "dump_recipe", "flatten", "load_recipe", "parse_assignments", "read_recipe"]
+__all__ = ["Lent", "Recipe", "dump_recipe", "flatten", "load_recipe", "parse_assignments", "read_recipe"]
 
 AUTO = "literal['auto']"
 """What pydantic calls the other half of "a number or auto"; one line for both is enough."""
@@ -30,6 +31,14 @@ KINDS = {
 """First word of a pydantic error type -> what is expected, as a person says it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """The value of an override that comes from elsewhere, such as a variable: where the prior ignores it, it gives way."""
+
+    value: Any
+    origin: str
+
+
 def load_recipe(text: str, overrides: Mapping[str, Any], where: str) -> Recipe:
     """YAML text plus overrides (`path -> value`, e.g. `guides[0].weight`) -> a valid recipe.
 
@@ -42,7 +51,8 @@ def load_recipe(text: str, overrides: Mapping[str, Any], where: str) -> Recipe:
         raise RecipeError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
         raise RecipeError(f"{where}: expected settings as `name: value`, found {type(data).__name__}")
-    problems = [problem for path, value in overrides.items() if (problem := _put(data, path, value))]
+    plain = {path: value.value if isinstance(value, Lent) else value for path, value in overrides.items()}
+    problems = [problem for path, value in plain.items() if (problem := _put(data, path, value))]
     try:
         recipe = Recipe.model_validate(data)
     except ValidationError as error:
@@ -50,6 +60,7 @@ def load_recipe(text: str, overrides: Mapping[str, Any], where: str) -> Recipe:
     if problems:
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise RecipeError("\n  ".join([f"{where} has {count}", *problems]))
+    recipe.origins.update({path: value.origin for path, value in overrides.items() if isinstance(value, Lent)})
     return recipe
 
 

@@ -3,7 +3,7 @@
 import re
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from gifcli.recipe.schema_checks import ChecksSection
 from gifcli.recipe.section import Auto, Section
@@ -174,14 +174,20 @@ class Recipe(Section):
     guides: list[GuideSection] = Field(
         [
             GuideSection(name="consistency"),
-            GuideSection(name="entropy", weight=0.2),
-            GuideSection(name="diversity"),
+            GuideSection(name="entropy"),
+            GuideSection(name="diversity", weight=0.2),
         ]
     )
     checks: ChecksSection = ChecksSection()
     image: ImageSection = ImageSection()
     export: ExportSection = ExportSection()
     run: RunSection = RunSection()
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def origins(self) -> dict[str, str]:
+        """Settings that nobody asks for now, by path -> where they come from: a variable, a run's own recipe. No part of it."""
+        return self._origins
 
     @field_validator("ratio", mode="before")
     @classmethod

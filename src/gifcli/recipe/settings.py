@@ -7,7 +7,7 @@ from gifcli import models
 from gifcli.errors import UsageError
 from gifcli.judge import safety
 from gifcli.models.names import settled
-from gifcli.recipe.ignored import heeded
+from gifcli.recipe.ignored import heeded, kept
 from gifcli.recipe.recipe import Recipe, flatten
 from gifcli.state.shards import digest
 
@@ -78,7 +78,8 @@ def resolve(recipe: Recipe, stored: Stored, warn: Callable[[str], None] = lambda
     if name != taken.get("prior.name"):  # those were for another prior; or for the same one, in another place
         same = card.revision == taken.get("prior.revision")
         taken = {path: value for path, value in taken.items() if same and path not in MODELS}
-    data = {**recipe.model_dump(), "prior": heeded(recipe.prior, card, warn).model_dump() | {"name": name}}
+    prior = heeded(recipe.prior, card, warn, {**recipe.origins, **kept(recipe.prior, taken)})
+    data = {**recipe.model_dump(), "prior": prior.model_dump() | {"name": name}}
     asked = recipe.guidance.granularity
     granularity = taken.get("guidance.granularity", asked) if asked == "auto" else asked
     if taken.get("guidance.granularity", granularity) != granularity:  # nor are the scales those of another latent
@@ -111,7 +112,7 @@ def stage_settings(recipe: Recipe) -> dict[str, dict[str, Any]]:
     lora, tiny = recipe.prior.lora, models.tiny_checkpoint(recipe.prior.tiny)
     flat["prior.lora_revision"] = models.revision(models.lora_files(lora)) if lora else ""
     flat["prior.tiny_revision"] = tiny.revision if tiny else ""
-    flat["encoder.revision"] = models.revision(encoder.files)
+    flat["encoder.revision"] = encoder.revision
     owned = {stage: {path: flat[path] for path in flat if path.startswith(OWNED[stage])} for stage in STAGES}
     owned["extract"]["prior.revision"] = card.revision
     if card.scales:  # such a prior's latents, which extract makes, follow from it

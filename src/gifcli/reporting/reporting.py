@@ -1,13 +1,14 @@
 """A run's report: what its manifest, its state and its shards say, as one page. Needs neither the source nor a model."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gifcli.dataset.sums import amending
-from gifcli.errors import InputError, UsageError
+from gifcli.errors import BusyError, InputError, UsageError
 from gifcli.formats import DatasetInfo
 from gifcli.formats.manifest import read_loras
 from gifcli.recipe.recipe import read_recipe
@@ -18,13 +19,12 @@ from gifcli.reporting.likeness import compare
 from gifcli.reporting.remarks import caps, goal, models_used, recipe_facts, warnings
 from gifcli.reporting.specimens import Layout, Specimens, layout
 from gifcli.reporting.tally import Tally, siblings, tally
-from gifcli.state.files import MANIFEST, PLAN, RECIPE, RULES
+from gifcli.state.files import FACTS, MANIFEST, PLAN, RECIPE, RULES
 from gifcli.state.plan import Plan
 from gifcli.state.resolving import source_of
 from gifcli.state.run import Run
 from gifcli.state.shards import STATE, TEMPORARY, ShardStore, free_room
 
-FACTS = "report.json"
 PAGE = Path("report", "index.html")
 
 
@@ -43,24 +43,37 @@ def write_run_report(run: Run, info: DatasetInfo, dest: Path) -> None:
     write_page(dest / PAGE, report_of(run.root, dest / MANIFEST, facts))
 
 
-def remake(root: Path, target: Path | None = None) -> Path:
-    """Makes the report of a run folder anew, from what lies there; -> where it is. The run's own is made under its lock.
+def remake(root: Path, target: Path | None = None, wait_lock: float = 0.0) -> Path:
+    """Makes the report of a run folder anew, from what lies there; -> where it is.
+
+    The run's own is made under its lock, which is waited for so many seconds; one at `target` takes no lock.
 
     Raises:
         UsageError: that is no run folder, or its dataset is not written yet.
         InputError: a file of it went away meanwhile.
-        BusyError: another gif writes to the run.
+        BusyError: another gif was writing to the run for all of `wait_lock` seconds.
     """
     source_of(root)
     if target is not None:
         return rewrite_page(root, target)
     store = ShardStore(root)
-    with store.lock():
+    with _locked(store, wait_lock):
         made = rewrite_page(root, store.state / (PAGE.name + TEMPORARY))
         with amending(root, f"{PAGE.parts[0]}/"), free_room():
             (root / PAGE).parent.mkdir(exist_ok=True)
             made.replace(root / PAGE)
     return root / PAGE
+
+
+@contextmanager
+def _locked(store: ShardStore, wait: float) -> Iterator[None]:
+    """The run's lock; the error where it is held says how to do without."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(store.lock(wait))
+        except BusyError as error:
+            raise BusyError(f"{error}; or write the page elsewhere, which takes no lock: -o FILE") from None
+        yield
 
 
 def rewrite_page(root: Path, path: Path) -> Path:

@@ -6,7 +6,9 @@ from typing import Any
 
 from gifcli.errors import UsageError
 from gifcli.formats.ledger import FileLedger
+from gifcli.models import prior_card
 from gifcli.recipe import settings
+from gifcli.recipe.ignored import without_ignored
 from gifcli.state.files import EXPORT, LEDGER, RULES, SUMS, UNPACKED
 from gifcli.state.owed import VERDICTS
 from gifcli.state.run import Options, Run
@@ -16,8 +18,10 @@ from gifcli.state.shards import ShardStore
 def redo(run: Run, stored: Mapping[str, Any], options: Options) -> None:
     """Clears what is to be redone; refuses settings that finished shards were not made with."""
     first = settings.STAGES.index(options.redo) if options.redo else len(settings.STAGES)
+    prior, card = run.recipe.prior, prior_card(run.recipe.prior.name)
     for place, stage in enumerate(settings.STAGES[:3]):
-        differences = settings.changes(stored[stage], run.stages[stage]) if stage in stored else []
+        old, new = (without_ignored(each.get(stage, {}), prior, card) for each in (stored, run.stages))
+        differences = settings.changes(old, new) if stage in stored else []
         if differences and place < first and run.store.done(stage):
             raise UsageError(
                 f"{run.root} was started with another recipe: {'; '.join(differences)}\n"

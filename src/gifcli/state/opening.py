@@ -53,20 +53,20 @@ def open_run(store: ShardStore, source: Path, recipe: Recipe, options: Options, 
     found = scan(
         folder, classes_file=file_of(recipe.input.classes), labels_file=file_of(recipe.input.labels), known=known
     )
-    if options.if_exists == "overwrite":
-        empty(store)
-    if options.redo == "extract":
-        clear_from(store, "extract")
-    store.save(CACHE, found.files)
-    stored = store.load(SETTINGS) or {}
     for warning in found.warnings:
         reporter.warn(warning)
+    afresh = options.if_exists == "overwrite" or options.redo == "extract"
+    stored = {} if options.if_exists == "overwrite" else store.load(SETTINGS) or {}
     plan = Plan.from_state(
-        store.load(PLAN) if store.done("extract") else None
+        store.load(PLAN) if store.done("extract") and not afresh else None
     )  # a plan that nothing follows yet is void
-    found = set_aside(store, found, plan, recipe.input.holdout)
-    _announce(recipe, stored, reporter)
-    resolved = with_dtype(settings.resolve(recipe, stored, reporter.warn), stored)
+    found, aside = set_aside(store, found, plan, recipe.input.holdout)
+    _need_images(found, source)
+    resolved = _resolved(recipe, stored, reporter)
+    _take_back(store, options)  # all that may be refused was
+    store.save(CACHE, found.files)
+    if recipe.input.holdout:
+        store.save(HOLDOUT, sorted(aside))
     run = Run(store, folder, with_rules(store, resolved), found, plan, reporter)
     run.stages = settings.stage_settings(run.recipe)
     redo(run, stored, options)
@@ -76,36 +76,51 @@ def open_run(store: ShardStore, source: Path, recipe: Recipe, options: Options, 
     return run
 
 
-def _announce(recipe: Recipe, stored: settings.Stored, reporter: Reporter) -> None:
-    """Says which prior `auto` takes, the first time; downloads models that the recipe names and the machine lacks."""
+def _resolved(recipe: Recipe, stored: settings.Stored, reporter: Reporter) -> Recipe:
+    """The recipe without `auto`; its models are there. Says which prior `auto` takes, the first time.
+
+    What the machine lacks is downloaded: first the prior, then, where it takes what the recipe sets, the others.
+    """
     if recipe.prior.name == "auto" and "extract" not in stored:
         name, why = models.choose_prior(recipe.run.device)
         other = (
             "" if name == models.RECOMMENDED else f"; for a text-to-image model: gif models pull {models.RECOMMENDED}"
         )
         reporter.say(f"prior: {name} ({why}){other}")
-    named = (recipe.prior.name, recipe.prior.lora, recipe.prior.tiny, recipe.encoder.name)
-    pull_missing(named, reporter.say)
+    pull_missing([recipe.prior.name], reporter.say)
+    resolved = settings.resolve(recipe, stored, reporter.warn)
+    pull_missing([resolved.prior.lora, resolved.prior.tiny, resolved.encoder.name], reporter.say)
+    settings.stage_settings(resolved)
+    return with_dtype(resolved, stored)
+
+
+def _take_back(store: ShardStore, options: Options) -> None:
+    """Removes what is to be made afresh."""
+    if options.if_exists == "overwrite":
+        empty(store)
+    if options.redo == "extract":
+        clear_from(store, "extract")
 
 
 def file_of(path: str | None) -> Path | None:
     return Path(path) if path else None
 
 
-def set_aside(store: ShardStore, found: Scan, plan: Plan, share: float) -> Scan:
-    """The scan with the holdout as a split of its own; which images those are is kept."""
+def set_aside(store: ShardStore, found: Scan, plan: Plan, share: float) -> tuple[Scan, set[str]]:
+    """The scan with the holdout as a split of its own; the sha256 of the images in it, and of those before."""
     before = store.load(HOLDOUT) or [] if plan.shards else []
     aside = holdout.choose(found.sources, share, before, {source.sha256 for source in plan.sources})
-    if share:
-        store.save(HOLDOUT, sorted(aside))
-    return replace(found, sources=holdout.split_off(found.sources, aside)) if share else found
+    return (replace(found, sources=holdout.split_off(found.sources, aside)) if share else found), aside
+
+
+def _need_images(found: Scan, source: Path) -> None:
+    if not any(image.split == "train" for image in found.sources):
+        raise InputError(f"{source}: no image is left for training after --holdout; use a smaller share")
 
 
 def _plan_sources(run: Run, options: Options) -> None:
     """Puts new images into the plan where that is wanted; says what it leaves alone."""
     train = limited([source for source in run.scan.sources if source.split == "train"], run.recipe.input.limit)
-    if not train:
-        raise InputError(f"{run.source}: no image is left for training after --holdout; use a smaller share")
     known = {source.key for source in run.plan.sources}
     new = [source for source in train if source.key not in known]
     if gone := known - {source.key for source in run.scan.sources}:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gifcli.models.hub import go_offline
 from gifcli.recipe import settings
 from gifcli.reporter import Reporter
-from gifcli.session import go_offline
 from gifcli.sources import holdout
 from gifcli.sources.source import scan
 from gifcli.state.files import CACHE, HOLDOUT, PLAN, SETTINGS, UNPACKED
@@ -26,7 +26,7 @@ def peek_run(root: Path, overrides: Mapping[str, Any], reporter: Reporter) -> Ru
         InputError: the source is not there any more.
     """
     source, recipe = source_of(root), own_recipe(root, overrides)
-    go_offline(recipe)
+    go_offline(recipe.run.offline)
     store = ShardStore(root)
     unpacked = store.state / UNPACKED
     folder = unpacked if unpacked.is_dir() else source

@@ -7,7 +7,7 @@ from typing import Any
 from gifcli.errors import UsageError
 from gifcli.recipe import settings
 from gifcli.recipe.recipe import Recipe, flatten, read_recipe
-from gifcli.state.files import ORIGIN, RULES
+from gifcli.state.files import ORIGIN, RECIPE, RULES
 from gifcli.state.shards import STATE, ShardStore
 
 
@@ -18,7 +18,11 @@ def own_recipe(root: Path, overrides: Mapping[str, Any]) -> Recipe:
         RecipeError: an override, or the file, has problems.
     """
     autos = (ShardStore(root).load(ORIGIN) or {}).get("auto", [])
-    return read_recipe(root / "recipe.yaml", {**dict.fromkeys(autos, "auto"), **overrides})
+    recipe = read_recipe(root / RECIPE, {**dict.fromkeys(autos, "auto"), **overrides})
+    if not {"prior", "prior.name"} & overrides.keys():
+        own = {f"prior.{name}" for name in type(recipe.prior).model_fields} - overrides.keys()
+        recipe.origins.update(dict.fromkeys(own, f"{root}'s own recipe"))
+    return recipe
 
 
 def left_open(recipe: Recipe, resolved: Recipe, stored: settings.Stored, store: ShardStore) -> list[str]:

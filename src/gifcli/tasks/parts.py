@@ -9,7 +9,7 @@ from gifcli.encoders import Encoder
 from gifcli.guides import Weighted, make_guide
 from gifcli.guides.classifier import class_prototypes, make_classifier
 from gifcli.judge import memory_index
-from gifcli.judge.checklist import memory_file, to_measure
+from gifcli.judge.checklist import Wanted, memory_file
 from gifcli.judge.memory_index import PriorMemory
 from gifcli.judge.safety import load_scorer
 from gifcli.recipe.recipe import Recipe
@@ -22,10 +22,9 @@ def make_checks(recipe: Recipe, rules: Rules) -> dict[str, Check]:
     return {name: make_check(name, settings, rules) for name, settings in _check_settings(recipe).items()}
 
 
-def make_measures(recipe: Recipe, rules: Rules, encoder: Encoder) -> dict[str, Check]:
-    """The checks that measure by name, with their models; the others' columns would cost and not be used."""
+def make_measures(wanted: Wanted, recipe: Recipe, rules: Rules, encoder: Encoder) -> dict[str, Check]:
+    """The checks that are wanted by name, with their models; the others' columns would cost and not be used."""
     settings = _check_settings(recipe)
-    wanted = to_measure(recipe)
     settings["label"]["classify"] = partial(make_classifier, rules)
     if "safety" in wanted:
         settings["safety"]["scorer"] = load_scorer()

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from platform import node
 
@@ -13,7 +13,7 @@ from gifcli.engines import Job, ShardResult
 from gifcli.engines.pulse import beat
 from gifcli.errors import EnvironmentFault, InputError
 from gifcli.images.reading import fit, read
-from gifcli.judge.checklist import SEEDS, to_measure, to_survey
+from gifcli.judge.checklist import SAMPLES, SEEDS, Checklist, agreed, checklist
 from gifcli.judge.safety import load_scorer
 from gifcli.priors import Prior
 from gifcli.recipe.recipe import Recipe
@@ -40,6 +40,7 @@ class StageTask:
     root, source  the run folder and the folder of the originals, absolute: a worker may have another working folder
     classes       label -> readable name, in label order
     batch_size    rows that go through a model together; 0 = as many as fit on the GPU
+    checklist     what filter and survey are to measure, as the run's own machine has it
     """
 
     stage: str
@@ -48,12 +49,13 @@ class StageTask:
     recipe: Recipe
     classes: dict[str, str]
     batch_size: int
+    checklist: Checklist = field(default_factory=dict)
 
     def __call__(self, job: Job, device: str) -> ShardResult:
         """Makes one shard; commits nothing.
 
         Raises:
-            EnvironmentFault: this machine does not see the run folder.
+            EnvironmentFault: this machine does not see the run folder, or has other models than the checklist names.
         """
         store = ShardStore(self.root)
         if not store.state.is_dir():
@@ -75,7 +77,7 @@ class StageTask:
             case "survey":
                 return _survey(job, tools, store, self)
             case _:
-                return _measure(job, tools, store, self.recipe)
+                return _measure(job, tools, store, self)
 
 
 def _extract(job: Job, tools: Tools, source: Path) -> ShardResult:
@@ -132,8 +134,9 @@ def _generate(job: Job, tools: Tools, store: ShardStore, recipe: Recipe) -> Shar
 
 def _survey(job: Job, tools: Tools, store: ShardStore, task: StageTask) -> ShardResult:
     """Items are the keys of seeds in shards of round SEEDS, sources to be decoded in those of round OTHERS."""
-    wants = to_survey(task.recipe)[job.shard.round]
-    if job.shard.round == SEEDS:
+    place = job.shard.round
+    wants = agreed(task.checklist[place], checklist(task.recipe)[place])
+    if place == SEEDS:
         keys = list(job.items)
         seeds = read_seeds(store, job.shard.n, (".json", ".pixels.png"))
         images = ((key, seeds[key].pixels) for key in keys)
@@ -147,14 +150,15 @@ def _survey(job: Job, tools: Tools, store: ShardStore, task: StageTask) -> Shard
     return ShardResult(job.shard, packing.pack_columns(columns), len(keys), {"keys": keys, "measured": wants})
 
 
-def _measure(job: Job, tools: Tools, store: ShardStore, recipe: Recipe) -> ShardResult:
+def _measure(job: Job, tools: Tools, store: ShardStore, task: StageTask) -> ShardResult:
     assert tools.rules is not None
-    checks = make_measures(recipe, tools.rules, tools.encoder)
+    wants = agreed(task.checklist[SAMPLES], checklist(task.recipe)[SAMPLES])
+    checks = make_measures(wants, task.recipe, tools.rules, tools.encoder)
     seeds = read_seeds(store, job.shard.n)
     samples = list(packing.unpack_samples(store.read("generate", job.shard)))
     rows = list(measure(samples, seeds, tools, checks))
     columns = {name: np.stack([np.asarray(row[name]) for row in rows]) for name in (rows[0] if rows else {})}
     features = [packing.pack_features(columns.pop("feature"))] if "feature" in columns else []
     slots = [[sample.seed, sample.k, sample.attempt] for sample in samples]
-    mark = {"measured": to_measure(recipe), "slots": slots}
+    mark = {"measured": wants, "slots": slots}
     return ShardResult(job.shard, [*packing.pack_columns(columns), *features], len(samples), mark)
