@@ -324,3 +324,10 @@ def test_an_image_that_was_away_during_extract_is_new_when_it_comes_back(own_pho
     away.rename(gone)
     summary = session.extract(own_photos, root, tiny(), session.Access(Options(if_exists="extend")))
     assert summary.originals == 12
+
+
+def test_another_source_that_lacks_images_is_refused_and_takes_nothing_away(photos: Path, finished: Path) -> None:
+    before = tree(finished)
+    with pytest.raises(UsageError, match=r"was made from .*; .* lacks \d+ of its 12 images\n.* --if-exists extend"):
+        session.expand(photos / "cat", finished, tiny())
+    assert tree(finished) == before

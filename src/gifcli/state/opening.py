@@ -19,6 +19,7 @@ from gifcli.state.plan import Plan
 from gifcli.state.resolving import left_open, with_dtype, with_rules
 from gifcli.state.run import Options, Run
 from gifcli.state.shards import STATE, ShardStore
+from gifcli.wording import number_of
 
 SHARD_SLOTS = 512
 """Samples in a shard, about, at most: what a worker holds in memory at a time."""
@@ -62,6 +63,8 @@ def open_run(store: ShardStore, source: Path, recipe: Recipe, options: Options, 
     )  # a plan that nothing follows yet is void
     found, aside = set_aside(store, found, plan, recipe.input.holdout)
     _need_images(found, source)
+    if options.if_exists != "extend":
+        _need_the_same_source(store, source, plan, found)
     resolved = _resolved(recipe, stored, reporter)
     _take_back(store, options)  # all that may be refused was
     store.save(CACHE, found.files)
@@ -74,6 +77,22 @@ def open_run(store: ShardStore, source: Path, recipe: Recipe, options: Options, 
     run.set_recipe(with_rules(store, resolved))  # the rules may have been dropped
     store.save(ORIGIN, {"auto": left_open(recipe, run.recipe, stored, store), "source": str(source.resolve())})
     return run
+
+
+def _need_the_same_source(store: ShardStore, source: Path, plan: Plan, found: Scan) -> None:
+    """Refuses another folder in which most images of the run are missing: a mistake, and its dataset would lose them.
+
+    Raises:
+        UsageError: so it is.
+    """
+    former = (store.load(ORIGIN) or {}).get("source")
+    planned = {each.key for each in plan.sources}
+    gone = planned - {each.key for each in found.sources}
+    if 2 * len(gone) > len(planned) and former not in (None, str(source.resolve())):
+        raise UsageError(
+            f"{store.root} was made from {former}; {source} lacks {len(gone)} of its {number_of(len(planned), 'image')}\n"
+            f"  give the former source, write elsewhere (-o), or let those images go with --if-exists extend"
+        )
 
 
 def _resolved(recipe: Recipe, stored: settings.Stored, reporter: Reporter) -> Recipe:
