@@ -46,4 +46,4 @@ def test_text_and_prototypes_are_compared_under_the_readable_names(
     assert rules.text is not None
     assert np.allclose(rules.text, encoder.texts(["brick", "tabby cat"]).numpy(), atol=1e-5)
     settings = json.loads((out / ".gifcli" / "settings.json").read_text())["extract"]
-    assert settings["encoder.revision"] == revision(encoder_card(name).files) != ""
+    assert settings["encoder.revision"] == f"{ARCH}:{revision(encoder_card(name).files)}"
