@@ -116,7 +116,7 @@ def test_a_bad_recipe_lists_all_its_problems(gif, photos: Path, tmp_path: Path) 
     assert done.err.splitlines() == [
         f"error: {tmp_path / 'bad.yaml'} has 3 problems",
         "  rng: expected greater than or equal to 0; found -1",
-        "  prior.strength: expected a number from 0 to 1, got 5",
+        "  prior.strength: expected a number from 0 to 1; found 5",
         "  guides[0].wieght: unknown setting; did you mean `weight`?",
     ]
 
@@ -286,6 +286,31 @@ def test_a_variable_that_no_command_knows_is_told_of(gif, photos: Path, tmp_path
     assert done.code == 0, done.err  # a flag beats the value that is none
     assert "warning: the environment variable GIF_RATOI sets nothing; did you mean `GIF_RATIO`?" in done.err
     assert "warning: the environment variable GIF_QQQ sets nothing\n" in done.err
+
+
+WRONG_KIND = {
+    "whole number": (["--rng", "abc"], {}, "error: --rng: expected a whole number; see: gif expand --help"),
+    "variable": ([], {"GIF_RNG": "abc"}, "error: GIF_RNG: expected a whole number; found 'abc'; see"),
+    "yes or no": ([], {"GIF_BALANCE": "perhaps"}, "error: GIF_BALANCE: expected true or false; found 'perhaps'; see"),
+    "ratio": (["--ratio", "five"], {}, "ratio: expected a number such as 5 or 5x; found 'five'"),
+    "percentage": (["--holdout", "20"], {}, "a share from 0 to 1, or a percentage; found 20; did you mean 20%?"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_KIND)
+def test_a_value_of_the_wrong_kind_is_told_in_words(name: str, photos: Path, capsys, monkeypatch) -> None:
+    flags, variables, said = WRONG_KIND[name]
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    assert main("expand", str(photos), *flags, "--dry-run") == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_wrong_flag_on_a_run_is_not_blamed_on_its_recipe(finished: Path, capsys) -> None:
+    assert main("export", str(finished), "--to", "webdatset") == 2
+    said = capsys.readouterr().err
+    assert "error: the command line has a problem" in said
+    assert "recipe.yaml" not in said
 
 
 MISSPELT = {

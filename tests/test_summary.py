@@ -18,6 +18,14 @@ def test_lines_say_what_a_person_wants_to_know() -> None:
     ]
 
 
+def test_a_run_whose_dataset_is_not_written_yet_does_not_speak_of_one() -> None:
+    early = Summary("my run", 12, 0, 24, 0, {}, {"cat": 24}, 0, {}, 1.0, exported=False)
+    assert early.to_lines() == [
+        "12 originals + 0 generated = 12 images so far; gif status 'my run' says what is next",
+        "not there yet: 24 of 24 samples; class: cat 24",
+    ]
+
+
 def test_data_says_the_same() -> None:
     data = SHORT.to_data()
     assert data["kept_share"] == 0.75

@@ -87,7 +87,7 @@ def export_to(target: str, root: Path, overrides: dict[str, Any], access: Access
         place = exporting.export_to(run, target)
         counts = summarise(run)
         done = pipeline.Done("export", 1, counts.originals + counts.generated, time.perf_counter() - start)
-        return replace(summarise(run, [done]), output=place, report=None)
+        return replace(summarise(run, [done]), output=place, report=None, exported=True)
 
 
 def extract(source: Path, root: Path, recipe: Recipe, access: Access = Access()) -> Summary:

@@ -5,10 +5,11 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from gifcli.dataset.sums import lost
 from gifcli.recipe.recipe import read_recipe
 from gifcli.state import owed
 from gifcli.state.budget import spent
-from gifcli.state.files import EXPORT, PLAN, SUMS
+from gifcli.state.files import PLAN, SUMS
 from gifcli.state.plan import Plan, targets
 from gifcli.state.resolving import source_of
 from gifcli.state.shards import FOLDERS, ShardStore
@@ -22,7 +23,7 @@ class Status:
     shards     stage -> shards done
     wanted     samples the ratio asks for; `kept` are there, `owed` can still be made, `given_up` had all their attempts
     shortfall  label -> samples that are not there yet
-    exported   whether the dataset was written since the last change
+    exported   whether the dataset was written since the last change; `gone` of its files are no longer there
     """
 
     run: str
@@ -36,6 +37,7 @@ class Status:
     given_up: int
     shortfall: dict[str, int]
     exported: bool
+    gone: int = 0
 
     def to_data(self) -> dict[str, object]:
         """For `--json`."""
@@ -44,14 +46,17 @@ class Status:
     def to_lines(self) -> list[str]:
         """For people."""
         shards = ", ".join(f"{stage} {count}" for stage, count in self.shards.items())
+        written = "written" if self.exported else "not written yet"
         lines = [
             f"{self.run}: {number_of(self.originals, 'original')} of {number_of(self.images, 'planned image')} in {self.source}",
             f"samples: {self.kept} of {self.wanted} kept, {self.owed} owed, {self.given_up} given up",
-            f"shards done: {shards}; dataset {'written' if self.exported else 'not written yet'}",
+            f"shards done: {shards}; dataset {written}",
         ]
         if self.shortfall:
             lines.append("missing: " + ", ".join(f"{label} {count}" for label, count in self.shortfall.items()))
-        if self.owed or not self.exported:
+        if self.gone:
+            lines.append(f"files of the dataset that are gone: {self.gone}; gif expand writes them again")
+        if self.owed or self.gone or not self.exported:
             command = ["gif", "expand", self.source, "-o", self.run, "-r", str(Path(self.run) / "recipe.yaml")]
             lines.append(f"next: {shlex.join(command)}")
         return lines
@@ -86,15 +91,9 @@ def run_status(root: Path) -> Status:
         owed=len(open_),
         given_up=len(missing) - len(open_),
         shortfall=dict(sorted(Counter(seed.label for seed, _ in missing).items())),
-        exported=_is_exported(store),
+        exported=owed.is_exported(store),
+        gone=len(lost(root)) if (root / SUMS).is_file() else 0,
     )
-
-
-def _is_exported(store: ShardStore) -> bool:
-    """Whether the dataset was written, to its end, from the verdicts of now."""
-    export = store.load(EXPORT) if (store.root / SUMS).is_file() else None
-    verdicts = store.load(owed.VERDICTS)
-    return export is not None and export.get("verdicts") == (verdicts["fingerprint"] if verdicts else "")
 
 
 def _given_up(progress: owed.Progress, slot: owed.SlotKey, max_attempts: int) -> bool:

@@ -1,5 +1,6 @@
 """What a run has come to: counts, shares, rates; as lines for people and as data for programs."""
 
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
@@ -27,6 +28,7 @@ class Summary:
     flagged    source image -> its safety score, of those that look unsafe
     leaking    training image -> the validation or test image that shows the same
     nearness   how near the kept samples lie to seeds and to what the prior was trained on: see `nearness.nearness`
+    exported   whether the dataset holds just these
     """
 
     output: str
@@ -44,6 +46,7 @@ class Summary:
     flagged: dict[str, float] = field(default_factory=dict)
     leaking: dict[str, str] = field(default_factory=dict)
     nearness: dict[str, Any] = field(default_factory=dict)
+    exported: bool = True
 
     @property
     def kept_share(self) -> float:
@@ -57,10 +60,15 @@ class Summary:
     def to_lines(self) -> list[str]:
         """For people."""
         total = self.originals + self.generated
+        place = (
+            f"in {self.output}" if self.exported else f"so far; gif status {shlex.quote(self.output)} says what is next"
+        )
         lines = [
-            f"{number_of(self.originals, 'original')} + {self.generated} generated = {number_of(total, 'image')} in {self.output}",
-            f"checks kept {self.kept_share:.0%} of {number_of(self.judged, 'sample')}{_listed(self.rejected, ' rejected: ')}",
+            f"{number_of(self.originals, 'original')} + {self.generated} generated = {number_of(total, 'image')} {place}"
         ]
+        if self.judged:
+            kept = f"checks kept {self.kept_share:.0%} of {number_of(self.judged, 'sample')}"
+            lines.append(f"{kept}{_listed(self.rejected, ' rejected: ')}")
         if not self.seconds and not self.shortfall:
             lines.append("nothing was owed")
         if self.rates:
@@ -69,7 +77,7 @@ class Summary:
         if self.shortfall:
             missing = sum(self.shortfall.values())
             lines.append(
-                f"short of the ratio by {missing} of {number_of(self.wanted, 'sample')}"
+                f"{'short of the ratio by' if self.exported else 'not there yet:'} {missing} of {number_of(self.wanted, 'sample')}"
                 + _listed(self.shortfall, " class: ")
             )
         if self.failures:
@@ -111,10 +119,11 @@ def summarise(run: Run, done: Sequence[pipeline.Done] = ()) -> Summary:
         usable=usable(run),
         rates=_rates(done),
         seconds=round(sum(step.seconds for step in done), 3),
-        report=str(page) if page.is_file() else None,
+        report=str(page) if page.is_file() and owed.is_exported(run.store) else None,
         flagged=known.flagged,
         leaking=known.leaking,
         nearness=nearness_of(run.store),
+        exported=owed.is_exported(run.store),
     )
 
 

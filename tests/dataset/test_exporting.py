@@ -10,6 +10,8 @@ import yaml
 
 from gifcli import pipeline, session
 from gifcli.dataset import exporting
+from gifcli.dataset.verify import verify
+from gifcli.status import run_status
 from runs import stamps, tiny, tree
 
 
@@ -71,6 +73,18 @@ def test_an_export_that_changes_nothing_writes_nothing(photos: Path, finished: P
     with session.opened(photos, finished, tiny(), session.Access()) as run:
         assert exporting.export(run) is False
     assert stamps(finished) == before
+
+
+def test_a_file_of_the_dataset_that_is_gone_is_written_again(photos: Path, finished: Path) -> None:
+    lost = next((finished / "train" / "cat").glob("*.jpg"))
+    before = lost.read_bytes()
+    lost.unlink()
+    status = run_status(finished)
+    assert (status.exported, status.gone) == (True, 1)
+    assert "files of the dataset that are gone: 1" in "\n".join(status.to_lines())
+    session.expand(photos, finished, tiny(), session.Access())
+    assert lost.read_bytes() == before
+    assert verify(finished).differences == {}
 
 
 def test_the_users_own_files_stay_where_they_are(photos: Path, finished: Path) -> None:

@@ -91,6 +91,13 @@ def test_what_is_missing_is_named(finished: Path) -> None:
     }
 
 
+def test_files_that_somebody_added_are_named_and_no_difference(finished: Path) -> None:
+    (finished / "train" / "cat" / "mine.jpg").write_bytes(b"mine")
+    found = verify(finished)
+    assert found.differences == {}
+    assert found.notes == ["files that gif did not write, and nothing vouches for: train/cat/mine.jpg"]
+
+
 def test_a_run_that_went_on_is_no_difference(finished: Path) -> None:
     session.run_stage("filter", finished, {"checks.label.quantile": 0.2})
     assert verify(finished).differences == {}

@@ -22,7 +22,7 @@ def test_all_problems_are_reported_at_once_each_with_its_path() -> None:
         "guides[0].wieght: unknown setting; did you mean `weight`?",
         "image.format: expected 'jpg', 'png' or 'webp'; found 'gif'",
         "prior.stepps: unknown setting; did you mean `steps`?",
-        "prior.strength: expected a number from 0 to 1, got 5",
+        "prior.strength: expected a number from 0 to 1; found 5",
         "ratio: expected greater than 0; found -1",
     ]
 
@@ -40,7 +40,7 @@ def test_all_problems_are_reported_at_once_each_with_its_path() -> None:
         ("guides: [3]", "guides[0]: expected a section; found 3"),
         ("input: {holdout: a%}", "input.holdout: expected a number; found 'a%'"),
         ("rng: 9223372036854775808", "rng: expected less than 9223372036854775808; found 9223372036854775808"),
-        ("run: {batch_size: 0}", "run.batch_size: expected a number from 1 to 100000, got 0"),
+        ("run: {batch_size: 0}", "run.batch_size: expected a number from 1 to 100000; found 0"),
     ],
 )
 def test_a_problem_is_one_clear_line(text: str, line: str) -> None:

@@ -13,6 +13,13 @@ from gifcli.cli.environment import variables_used
 from gifcli.compute.devices import set_thread_policy
 from gifcli.errors import EnvironmentFault, GifError
 
+KINDS = {
+    "Input should be a valid integer": "a whole number",
+    "Input should be a valid number": "a number",
+    "Input should be a valid boolean": "true or false",
+}
+"""How the command line's parser says that a value is of the wrong kind -> what it expects, as a person says it."""
+
 
 def main() -> None:
     """Entry point: runs the command, and ends with the exit code that errors.py lists."""
@@ -77,7 +84,11 @@ def _blamed(error: Any, text: str) -> str:
     parameter, context = getattr(error, "param", None), getattr(error, "ctx", None)
     used = variables_used(context) if context and parameter else {}
     name = used.get(str(parameter.name).replace("_", "-")) if parameter else None
-    return f"{name}: {error.message.rstrip('.')}" if name else text
+    kind = next((words for start, words in KINDS.items() if error.message.startswith(start)), None)
+    if parameter is None or (kind is None and name is None):
+        return text
+    where, found = (name, f"; found {os.environ[name]!r}") if name else (parameter.opts[0], "")
+    return f"{where}: expected {kind}{found}" if kind else f"{where}: {error.message.rstrip('.')}"
 
 
 def _interrupted(code: int) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from gifcli.dataset.contents import Exported, contents_of, counted, items, rows
 from gifcli.dataset.delivery import deliver
 from gifcli.dataset.description import describe
-from gifcli.dataset.sums import amending, digest_of, hash_file, hash_files, interrupted, write_sums
+from gifcli.dataset.sums import amending, digest_of, hash_file, hash_files, interrupted, lost, write_sums
 from gifcli.evaluate import write_run_advice
 from gifcli.evaluate.advice import ADVICE
 from gifcli.evaluate.record import EVALUATION, keep_evaluation, read_evaluations
@@ -26,12 +26,15 @@ FAILURES = "failures.jsonl"
 
 
 def export(run: Run) -> bool:
-    """Writes what differs from the last export; whether anything did."""
+    """Writes what differs from the last export, and what is gone of it; whether anything did."""
     exported = contents_of(run)
     fingerprint = _fingerprint(exported)
     mark = run.store.load(EXPORT)
-    if mark and mark["fingerprint"] == fingerprint and (run.root / SUMS).is_file():
+    gone = lost(run.root) if (run.root / SUMS).is_file() else []
+    if mark and mark["fingerprint"] == fingerprint and (run.root / SUMS).is_file() and not gone:
         return False
+    if gone:
+        run.reporter.warn(f"files of the dataset that are gone, written again: {len(gone)}, such as {gone[0]}")
     for done in (run.root / SUMS, run.store.state / EXPORT):  # away first, written last: a kill leaves it owed
         done.unlink(missing_ok=True)
     with free_room():

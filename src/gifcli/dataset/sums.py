@@ -71,6 +71,15 @@ def write_sums(folder: Path, sums: Mapping[str, str]) -> None:
         write_atomic(path, data)
 
 
+def lost(folder: Path) -> list[str]:
+    """The files of a finished dataset that are gone, by name; its sums themselves, where those are damaged or gone."""
+    try:
+        sums = read_sums(folder)
+    except CheckError:
+        sums = None
+    return [NAME] if sums is None else [name for name in sums if not (folder / name).is_file()]
+
+
 def interrupted(folder: Path) -> bool:
     """Whether the dataset of a run folder was being written when that was killed or failed."""
     return (ShardStore(folder).state / LEDGER).is_file() and not (folder / NAME).is_file()

@@ -1,7 +1,8 @@
 """`gif verify`: hashes everything again and compares it with SHA256SUMS, the manifest, the done marks and the seals.
 
 Looked at: every file that an export wrote, every image inside tars and Parquet files, and in a run folder every shard and
-every file of its state. Not looked at: the event log and the lock, which say nothing of the data, and the source.
+every file of its state. Not looked at: the event log and the lock, which say nothing of the data, and the source. Files that
+somebody added are named, and are no difference.
 """
 
 import hashlib
@@ -16,7 +17,8 @@ from gifcli.dataset.verification import Verification, unsealed
 from gifcli.dataset.verify_state import check_recipe, check_state
 from gifcli.errors import CheckError, UsageError
 from gifcli.formats.containers import split_name
-from gifcli.state.files import EXPORT, MANIFEST
+from gifcli.sources.layout import some
+from gifcli.state.files import EXPORT, MANIFEST, RECIPE
 from gifcli.state.shards import STATE
 
 
@@ -80,7 +82,16 @@ def _check_files(folder: Path, found: Verification) -> dict[str, str]:
     found.files += len(sums)
     hashes = hash_files(folder, sums)
     found.compare(folder, sums, hashes)
+    if added := _added(folder, sums):
+        found.notes.append(f"files that gif did not write, and nothing vouches for: {some(added)}")
     return hashes
+
+
+def _added(folder: Path, sums: Mapping[str, str]) -> list[str]:
+    """Files of a dataset that its export did not list, but for those that stand beside it in a run folder."""
+    files = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
+    beside = {STATE, NAME, RECIPE}
+    return [path.as_posix() for path in files if path.as_posix() not in sums and path.parts[0] not in beside]
 
 
 def _check_images(folder: Path, hashes: Mapping[str, str], found: Verification) -> None:

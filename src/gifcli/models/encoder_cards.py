@@ -47,9 +47,9 @@ def encoder_card(name: str) -> EncoderCard:
             raise ModelMissingError(f"encoder: expected an unCLIP checkpoint, which has an image encoder, in {name}")
         return EncoderCard(shown(name), checkpoint.licence, checkpoint.encoder_files)
     if not (arch and colon and weights):
-        near = did_you_mean(name, ["auto", "embedded", "unclip"])
         raise UsageError(
-            f"encoder: expected embedded, or an open_clip model as ARCH:TAG or ARCH:FILE; found {name!r}{near}"
+            "encoder: expected embedded, or an open_clip model as ARCH:TAG (such as ViT-B-32:laion2b_s34b_b79k) or ARCH:FILE; "
+            f"found {name!r}{did_you_mean(name, ['auto', 'embedded'])}"
         )
     path = Path(weights)
     beside = tuple(file for file in (path, path.with_name(OPEN_CLIP_CONFIG)) if file.is_file())

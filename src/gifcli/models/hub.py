@@ -30,8 +30,13 @@ ALIASES = {
 }
 """Short names of hub ids, for --prior, --lora and `gif models pull`; any other id works as well."""
 
+FITTING = {"prior": tuple(PRIORS), "prior.tiny": ("taesd", "taesdxl"), "lora": ("lcm-lora", "lcm-lora-sdxl")}
+"""Setting -> the short names that make sense there."""
+
 TINY = {"sd": "taesd", "unclip": "taesd", "sdxl": "taesdxl"}
 """The tiny autoencoder (TAESD) of each kind of checkpoint."""
+
+NO_NETWORK = "is there a network? a model that lies in a folder is taken by its path"
 
 OFF = ("", "0", "false", "no", "off")
 """Values of HF_HUB_OFFLINE that mean online."""
@@ -92,8 +97,10 @@ def locate(name: str, what: str) -> Path:
         raise ModelMissingError(f"{what}: {identity} is not on this machine; {how} with: gif models pull {name}")
     if is_model_name(name):
         raise ModelMissingError(f"{what}: expected a model in {name}, found no such folder")
+    known = FITTING.get(what, tuple(ALIASES))
     raise UsageError(
-        f"{what}: expected a folder, a hub id (OWNER/NAME) or one of {', '.join(ALIASES)}; found {name!r}{did_you_mean(name, ALIASES)}"
+        f"{what}: expected a path that is there, a hub id (OWNER/NAME) or one of {', '.join(known)}; "
+        f"found {name!r}{did_you_mean(name, known)}"
     )
 
 
@@ -111,16 +118,16 @@ def pull(name: str) -> Path:
             f"found {name!r}"
         )
     if offline():
-        raise ModelMissingError(f"models pull: {identity} cannot be downloaded offline; unset HF_HUB_OFFLINE")
+        raise ModelMissingError(f"{identity} cannot be downloaded offline; unset HF_HUB_OFFLINE")
     from huggingface_hub import HfApi, snapshot_download
 
     repository, _, revision = identity.partition("@")
-    with told_if_broken(f"models pull: {identity} cannot be downloaded"):
+    with told_if_broken(f"{identity} cannot be downloaded", NO_NETWORK):
         info = HfApi().model_info(repository, revision=revision or None)
         names = wanted([file.rfilename for file in info.siblings or []])
         if any(each.endswith(".safetensors") for each in names):
             return Path(snapshot_download(repository, revision=revision or None, allow_patterns=names))
-    raise ModelMissingError(f"models pull: {identity} has no safetensors weights, and others are not loaded")
+    raise ModelMissingError(f"{identity} has no safetensors weights, and others are not loaded")
 
 
 def wanted(files: Sequence[str]) -> list[str]:

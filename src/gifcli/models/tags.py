@@ -36,8 +36,8 @@ def pull_tag(name: str) -> Path:
     from open_clip.pretrained import download_pretrained
 
     if hub.offline():
-        raise ModelMissingError(f"models pull: {name} cannot be downloaded offline; unset HF_HUB_OFFLINE")
-    with told_if_broken(f"models pull: {name} cannot be downloaded"):
+        raise ModelMissingError(f"{name} cannot be downloaded offline; unset HF_HUB_OFFLINE")
+    with told_if_broken(f"{name} cannot be downloaded", hub.NO_NETWORK):
         path = download_pretrained(_config(name))
         open_clip.get_tokenizer(name.partition(":")[0])
     return Path(path)

@@ -99,7 +99,7 @@ def flatten(value: Any, path: str = "") -> dict[str, Any]:
 
 
 def read_recipe(path: Path, overrides: Mapping[str, Any]) -> Recipe:
-    """Reads a recipe file.
+    """Reads a recipe file. Where it is fine without the overrides, they are blamed for a problem, and not the file.
 
     Raises:
         RecipeError: it cannot be read, or has problems.
@@ -108,7 +108,8 @@ def read_recipe(path: Path, overrides: Mapping[str, Any]) -> Recipe:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: expected a readable YAML recipe; {error}") from error
-    return load_recipe(text, overrides, str(path))
+    load_recipe(text, {}, str(path))
+    return load_recipe(text, overrides, "the command line")
 
 
 def _put(data: dict[str, Any], path: str, value: Any) -> str | None:

@@ -23,7 +23,10 @@ class InputSection(Section):
     @field_validator("holdout", "max_failures", mode="before")
     @classmethod
     def _percent(cls, value: Any) -> Any:
-        return parse_percent(value)
+        share = parse_percent(value)
+        if str(share).isdecimal() and 1 < int(share) < 100:
+            raise ValueError(f"expected a share from 0 to 1, or a percentage; found {value}; did you mean {value}%?")
+        return share
 
 
 class PriorSection(Section):
@@ -106,7 +109,7 @@ class GuidanceSection(Section):
     @classmethod
     def _points(cls, value: list[float]) -> list[float]:
         if not value or not all(0 <= point < 1 for point in value):
-            raise ValueError(f"expected points of the denoising from 0 to less than 1, got {value}")
+            raise ValueError(f"expected points of the denoising from 0 to less than 1; found {value}")
         return value
 
     @field_validator("lr", "noise_scale", "eps")
@@ -211,7 +214,7 @@ class Recipe(Section):
 def _within(value: float | str, low: float, high: float) -> float | str:
     if isinstance(value, str) or low <= value <= high:
         return value
-    raise ValueError(f"expected a number from {low} to {high}, got {value:g}")
+    raise ValueError(f"expected a number from {low} to {high}; found {value:g}")
 
 
 def parse_percent(value: Any) -> Any:
@@ -222,7 +225,9 @@ def parse_percent(value: Any) -> Any:
 
 
 def parse_ratio(value: Any) -> Any:
-    """'5x' -> 5.0; anything else as it is."""
-    if isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?[x×]?", value.strip()):
-        return float(value.strip().rstrip("x×"))
-    return value
+    """'5x' -> 5.0; what is no text as it is."""
+    if not isinstance(value, str):
+        return value
+    if not re.fullmatch(r"\d+(\.\d+)?[x×]?", value.strip()):
+        raise ValueError(f"expected a number such as 5 or 5x; found {value!r}")
+    return float(value.strip().rstrip("x×"))

@@ -130,8 +130,14 @@ def _accuracy(
         notes.append(f"classes of one image, which leave-one-out leaves out: {len(lone)} ({shown})")
     if not any(beats_chance(count, n, chance) for count in hits.values()):
         figures = ", ".join(f"{name} {count / n:.1%}" for name, count in hits.items()) or "nothing could be measured"
+        known = hits and beats_chance(n, n, chance)
+        what = (
+            "the guide cannot tell these classes apart"
+            if known
+            else "too few images to say if the guide knows the classes"
+        )
         notes.append(
-            f"the guide cannot tell these classes apart ({figures} on {n} seeds, chance {chance:.1%}): do not trust "
+            f"{what} ({figures} on {n} seeds, chance {chance:.1%}): do not trust "
             "consistency and the label check; try another encoder or more images, or turn both off"
         )
     return {name: _round(count / n) for name, count in hits.items()} | {"chance": _round(chance)}, notes
