@@ -25,6 +25,10 @@ from gifcli.unreadable import require_readable, stop_if_unreadable
 from gifcli.wording import are, number_of
 
 
+TOO_NEAR = ("unchanged", "duplicate", "leak")
+"""Checks that reject samples for being too much like an image that is there already."""
+
+
 class Silent:
     """A reporter that says nothing."""
 
@@ -107,10 +111,11 @@ def verdict(summary: Summary, recipe: Recipe) -> None:
     if summary.shortfall:
         worst = max(summary.rejected, key=lambda name: summary.rejected[name], default="label")
         missing = sum(summary.shortfall.values())
+        way = "farther from the originals: a higher" if worst in TOO_NEAR else "nearer to the originals: a lower"
         raise ShortfallError(
             f"{missing} of {number_of(summary.wanted, 'sample')} {are(missing)} missing after "
-            f"{number_of(recipe.max_attempts, 'attempt')}; try a higher --max-attempts, a lower --strength, or a looser "
-            f"checks.{worst}, which rejected most"
+            f"{number_of(recipe.max_attempts, 'attempt')}; try a higher --max-attempts, or a looser checks.{worst}, which "
+            f"rejected most; or imagine all anew, {way} --strength with --redo optimize"
         )
 
 

@@ -39,6 +39,12 @@ def test_each_line_says_what_it_rests_on():
     assert "originals alone, weak augmentation" in advice["controls"]["try"]
 
 
+def test_a_table_of_few_test_images_is_no_ground_and_said_to_be_none():
+    advice = make_advice("run", 10, 50, "imagefolder", [{"learner": "probe", "test_images": 29}])
+    assert advice["synthetic_share"]["by"] == "rule"
+    assert "fewer than 30 test images and was not taken" in advice["synthetic_share"]["source"]
+
+
 def test_the_code_in_it_draws_as_it_says(finished: Path):
     """It lies in every export; pasted, it makes a loader with the share that it names."""
     advice = yaml.safe_load((finished / "advice.yaml").read_text())

@@ -61,7 +61,12 @@ def make_advice(
     entry = min(trusted, key=lambda each: each["learner"] == "probe", default=None)  # pixels before features
     r = generated / originals
     mix = adainf(originals, generated) if entry is None else measured(entry)
-    by = {"by": "rule", "source": ADAINF} if entry is None else {"by": "measured", "source": _source(entry)}
+    small = (
+        f"; gif eval's table is of fewer than {FEW} test images and was not taken"
+        if evaluations and not trusted
+        else ""
+    )
+    by = {"by": "rule", "source": ADAINF + small} if entry is None else {"by": "measured", "source": _source(entry)}
     rule = {"by": "rule", "source": ADAINF}
     weak = weakened(r if mix.share else 0.0)
     return {
