@@ -24,7 +24,6 @@ from gifcli.summary import Summary, summarise
 from gifcli.unreadable import require_readable, stop_if_unreadable
 from gifcli.wording import are, number_of
 
-
 TOO_NEAR = ("unchanged", "duplicate", "leak")
 """Checks that reject samples for being too much like an image that is there already."""
 

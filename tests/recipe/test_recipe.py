@@ -100,8 +100,9 @@ def test_numbers_are_read_from_text_as_flags_give_them() -> None:
     assert (recipe.run.batch_size, recipe.run.workers, recipe.input.holdout) == (8, 2, 0.0)
 
 
-def test_an_odd_ratio_is_left_for_validation() -> None:
-    assert parse_ratio("x5") == "x5"
+def test_an_odd_ratio_is_told_with_an_example_of_a_right_one() -> None:
+    with pytest.raises(ValueError, match="such as 5 or 5x; found 'x5'"):
+        parse_ratio("x5")
 
 
 @pytest.mark.parametrize(("value", "share"), [("20%", 0.2), ("12.5%", 0.125), (0.3, 0.3)])
@@ -123,7 +124,7 @@ def test_an_override_changes_one_guide_of_the_default_list() -> None:
     default = Recipe().guides
     guides = load_recipe("", {"guides[1].weight": 3}, "x").guides
     assert [guide.name for guide in guides] == [guide.name for guide in default]
-    assert [guide.weight for guide in guides] == [default[0].weight, 3.0, default[2].weight]
+    assert [guide.weight for guide in guides] == [default[0].weight, 3.0, *(guide.weight for guide in default[2:])]
 
 
 def test_a_whole_list_can_be_set() -> None:

@@ -112,7 +112,19 @@ def test_another_latent_is_extracted_anew_and_has_scales_of_its_own() -> None:
         "guidance.granularity was view, now channel"
     ]
     assert channel.guidance.eps < view.guidance.eps
+    assert (view.guidance.keep_norm, channel.guidance.keep_norm) == (True, False)
     assert resolve(load_recipe("", {"prior.name": "embedded"}, "x"), stored) == view
+
+
+def test_the_guide_looks_at_a_size_that_its_encoder_can_use() -> None:
+    sizes = {
+        (prior, encoder): resolve(
+            load_recipe("", {"prior.name": prior, "encoder.name": encoder}, "x"), {}
+        ).guidance.encoder_size
+        for prior in ("embedded", "classical")
+        for encoder in ("embedded", "ViT-B-32:laion2b_s34b_b79k")
+    }
+    assert {pair: size for pair, size in sizes.items() if size != 128} == {("embedded", "embedded"): 96}
 
 
 def test_a_model_that_came_on_first_use_is_no_change() -> None:

@@ -171,6 +171,16 @@ def test_consistency_goes_toward_the_true_label_not_the_guides_guess() -> None:
     assert unknown[0].scores_end == {"consistency": 0.0, "total": 0.0}
 
 
+def test_noise_of_a_kept_norm_turns_and_grows_no_longer() -> None:
+    drawn = run(replace(SETTINGS, steps=0), **ALL)
+    kept, free = (run(replace(SETTINGS, keep_norm=keep, eps=9.0), **ALL) for keep in (True, False))
+    for noises, longer in ((kept, False), (free, True)):
+        growth = [np.linalg.norm(n.b) / np.linalg.norm(first.b) for n, first in zip(noises, drawn, strict=True)]
+        assert (max(growth) > 1.01) == longer
+        assert total(noises) > total(noises, "scores_start") + 0.01
+    assert any((n.b != first.b).any() for n, first in zip(kept, drawn, strict=True))
+
+
 def test_a_start_outside_of_the_ball_still_moves() -> None:
     noises = run(replace(SETTINGS, noise_scale=2.0, eps=0.3, lr=0.5), **ALL)
     assert total(noises) > total(noises, "scores_start") + 0.01

@@ -126,7 +126,10 @@ def generate(
     folder: RunFolder,
     overrides: dict[str, Any],
     like: Annotated[
-        str | None, typer.Option(metavar="KEY", help="Make this one sample of the manifest again, into a file.")
+        str | None,
+        typer.Option(
+            metavar="KEY", help="Make this one sample again, into a file; its key or file stands in the manifest."
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="With --like: the file; default KEY.jpg here.")

@@ -63,16 +63,19 @@ class Replica:
 def replicate(root: Path, key: str, target: Path | None, overrides: Mapping[str, Any]) -> Replica:
     """Makes a sample again and writes it to `target`, by default its key in the working folder; the run stays as it is.
 
+    It is known by its key, or by its file in the dataset.
+
     Raises:
         UsageError: no such sample, or its settings are not those of the run now.
         InputError: what it was made from is gone.
     """
     rows = _rows(root)
-    row = rows.get(key)
+    row = rows.get(key) or next((row for row in rows.values() if row["file"] == key), None)
     if row is None:
         raise UsageError(
-            f"{key}: expected the key of a sample in {root / MANIFEST}, found none; its column key lists them"
+            f"{key}: expected a sample in {root / MANIFEST}, by what stands in its column key or file; found none"
         )
+    key = row["key"]
     recipe = _recipe(root, overrides)
     go_offline(recipe.run.offline)
     _check_fingerprint(root, recipe, row)

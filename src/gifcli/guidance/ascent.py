@@ -31,6 +31,8 @@ class GuidanceSettings:
     optimizer    "adam" or "sign" (of the gradient)         lr  length of a step
     noise_scale  of the initial z ~ U(0, 1) and b ~ N(0, 1)
     eps          radius of the ball; like lr and noise_scale in units of the latent's standard deviation
+    keep_norm    whether z and b of a sibling may not grow longer than they were drawn: guidance then turns them, and a
+                 sample is no farther from its seed than an unguided one (ReNO, arXiv 2406.04312, regularises the norm for that)
     retreat      share of noise_scale that every other attempt starts with, to the power of how many those were
     where        "before" denoising, "during" it at the points `at` (0 to 1), or "after" it
     encoder_size side in pixels at which the guide looks, None = the encoder's own
@@ -43,6 +45,7 @@ class GuidanceSettings:
     noise_scale: float = 0.3
     eps: float = 0.8
     encoder_size: int | None = None
+    keep_norm: bool = False
     retreat: float = 1.0
     where: str = "before"
     at: tuple[float, ...] = (0.5,)
@@ -124,6 +127,8 @@ def ascend(
             for part, gradient in zip((z, b), gradients, strict=True):
                 part.grad = _direction(gradient, settings.optimizer)
             optimizer.step()
+            if settings.keep_norm:
+                _shorten((z, b), noise)
     assert start is not None
     assert end is not None
     return best, start, end
@@ -143,6 +148,15 @@ def _direction(gradient: Tensor, optimizer: str) -> Tensor:
         return finite.sign()
     size = finite.square().flatten(2).mean(2).sqrt().clamp(min=torch.finfo(finite.dtype).tiny)
     return finite / size.view(*size.shape, *(1 for _ in finite.shape[2:]))
+
+
+@torch.no_grad()
+def _shorten(parts: Sequence[Tensor], drawn: Sequence[Tensor]) -> None:
+    """Brings each sibling of (b k ...) back, in place, to the length at which it was drawn, where it is longer."""
+    for part, first in zip(parts, drawn, strict=True):
+        length, most = (each.flatten(2).norm(dim=2) for each in (part, first))
+        share = (most / length.clamp(min=torch.finfo(part.dtype).tiny)).clamp(max=1)
+        part.mul_(share.view(*share.shape, *(1 for _ in part.shape[2:])))
 
 
 def _where(rows: Tensor, new: Tensor, old: Tensor) -> Tensor:

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+LOOKS_AT = 128
+"""Side in pixels at which guidance shows images to an encoder, unless a card says otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class PriorCard:
@@ -12,7 +15,9 @@ class PriorCard:
     wheres     where guidance may act: "before", "during", "after"
     scheduler  of a diffusion prior         tiny     the tiny autoencoder that guidance decodes with, or "none"
     encoder    what guides and checks look through, unless another is asked for
-    scales     (eps, lr, noise_scale) of granularities where they differ from the card's own
+    looks_at   side in pixels at which guidance shows images to the embedded encoder; others get LOOKS_AT
+    keep_norm  whether guidance leaves the noise no longer than it was drawn, as where its length is how much an image changes
+    scales     (eps, lr, noise_scale) of granularities where they differ from the card's own; there the norm is free
     """
 
     name: str
@@ -31,12 +36,15 @@ class PriorCard:
     scheduler: str = "own"
     tiny: str = "none"
     encoder: str = "embedded"
+    looks_at: int = LOOKS_AT
+    keep_norm: bool = False
     scales: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
 
     def at(self, granularity: str) -> "PriorCard":
         """The card for another granularity: its latent is another one, and so are the scales in it."""
         eps, lr, noise_scale = self.scales.get(granularity, (self.eps, self.lr, self.noise_scale))
-        return replace(self, granularity=granularity, eps=eps, lr=lr, noise_scale=noise_scale)
+        keep_norm = self.keep_norm and granularity not in self.scales
+        return replace(self, granularity=granularity, eps=eps, lr=lr, noise_scale=noise_scale, keep_norm=keep_norm)
 
 
 CLASSICAL = PriorCard(
@@ -52,6 +60,7 @@ CLASSICAL = PriorCard(
     batch_size=16,
     takes=frozenset({"strength", "mirror"}),
     revision="1",
+    keep_norm=True,
 )
 
 
@@ -67,6 +76,8 @@ EMBEDDED = PriorCard(
     noise_scale=CLASSICAL.noise_scale,
     batch_size=32,
     takes=frozenset({"strength", "steps", "guidance_scale", "mirror", "lora", "lora_scale"}),
+    looks_at=96,
+    keep_norm=CLASSICAL.keep_norm,
     scales=dict.fromkeys(("channel", "element"), (0.8, 0.1, 0.3)) | {"vector": (0.8, 0.1, 0.5)},
 )
 

@@ -100,9 +100,10 @@ class GuidanceSection(Section):
     lr: float | Auto = Field("auto", description="step length, in standard deviations of the latent")
     noise_scale: float | Auto = Field("auto", description="size of the random start, in standard deviations")
     eps: float | Auto = Field("auto", description="largest displacement of an element, in standard deviations")
+    keep_norm: bool | Auto = Field("auto", description="may z and b not grow longer than they were drawn")
     retreat: float = Field(0.75, gt=0, le=1, description="share of the noise that every other attempt starts with")
-    encoder_size: int | None = Field(
-        128, ge=32, description="side in pixels at which the encoder looks; null = its own"
+    encoder_size: int | Auto | None = Field(
+        "auto", description="side in pixels at which the encoder looks, at least 32; null = its own"
     )
 
     @field_validator("at")
@@ -111,6 +112,11 @@ class GuidanceSection(Section):
         if not value or not all(0 <= point < 1 for point in value):
             raise ValueError(f"expected points of the denoising from 0 to less than 1; found {value}")
         return value
+
+    @field_validator("encoder_size")
+    @classmethod
+    def _side(cls, value: int | str | None) -> int | str | None:
+        return value if value is None or isinstance(value, str) else int(_within(value, 32, 4096))
 
     @field_validator("lr", "noise_scale", "eps")
     @classmethod
@@ -177,7 +183,8 @@ class Recipe(Section):
     guides: list[GuideSection] = Field(
         [
             GuideSection(name="consistency"),
-            GuideSection(name="entropy"),
+            GuideSection(name="prototype"),
+            GuideSection(name="entropy", weight=0.1),
             GuideSection(name="diversity", weight=0.2),
         ]
     )

@@ -7,6 +7,7 @@ from gifcli import models
 from gifcli.errors import UsageError
 from gifcli.judge import safety
 from gifcli.models.names import settled
+from gifcli.models.prior_cards import LOOKS_AT, PriorCard
 from gifcli.recipe.ignored import heeded, kept
 from gifcli.recipe.recipe import Recipe, flatten
 from gifcli.state.shards import digest
@@ -44,6 +45,7 @@ PRIOR_DEFAULTS = {
     "guidance.lr": "lr",
     "guidance.noise_scale": "noise_scale",
     "guidance.eps": "eps",
+    "guidance.keep_norm": "keep_norm",
 }
 
 MODELS = {
@@ -85,10 +87,7 @@ def resolve(recipe: Recipe, stored: Stored, warn: Callable[[str], None] = lambda
     if taken.get("guidance.granularity", granularity) != granularity:  # nor are the scales those of another latent
         taken = {path: value for path, value in taken.items() if not path.startswith("guidance.")}
     card = card if granularity == "auto" else card.at(granularity)
-    for path, fact in PRIOR_DEFAULTS.items():
-        section, key = path.split(".")
-        if data[section][key] == "auto":
-            data[section][key] = taken.get(path, getattr(card, fact))
+    _take_defaults(data, taken, card)
     for path in (*MODELS, *FILES):
         section, key = path.split(".")
         if data[section][key]:
@@ -101,6 +100,17 @@ def resolve(recipe: Recipe, stored: Stored, warn: Callable[[str], None] = lambda
             f"guidance.where: the prior {card.name} takes {', '.join(card.wheres)}; found {recipe.guidance.where}"
         )
     return Recipe.model_validate(data)
+
+
+def _take_defaults(data: dict[str, Any], taken: Mapping[str, Any], card: PriorCard) -> None:
+    """Replaces `auto` in the recipe's data by what was taken before, else by the prior's own default."""
+    for path, fact in PRIOR_DEFAULTS.items():
+        section, key = path.split(".")
+        if data[section][key] == "auto":
+            data[section][key] = taken.get(path, getattr(card, fact))
+    if data["guidance"]["encoder_size"] == "auto":
+        own = card.looks_at if data["encoder"]["name"] == "embedded" else LOOKS_AT
+        data["guidance"]["encoder_size"] = taken.get("guidance.encoder_size", own)
 
 
 def stage_settings(recipe: Recipe) -> dict[str, dict[str, Any]]:
