@@ -24,8 +24,8 @@ from gifcli.summary import Summary, summarise
 from gifcli.unreadable import require_readable, stop_if_unreadable
 from gifcli.wording import are, number_of
 
-TOO_NEAR = ("unchanged", "duplicate", "leak")
-"""Checks that reject samples for being too much like an image that is there already."""
+TOO_FAR = ("label", "drift", "outlier")
+"""Checks that reject samples for being too little like their class."""
 
 
 class Silent:
@@ -90,7 +90,7 @@ def export_to(target: str, root: Path, overrides: dict[str, Any], access: Access
         place = exporting.export_to(run, target)
         counts = summarise(run)
         done = pipeline.Done("export", 1, counts.originals + counts.generated, time.perf_counter() - start)
-        return replace(summarise(run, [done]), output=place, report=None, exported=True)
+        return replace(summarise(run, [done]), output=place, report=None)
 
 
 def extract(source: Path, root: Path, recipe: Recipe, access: Access = Access()) -> Summary:
@@ -110,11 +110,11 @@ def verdict(summary: Summary, recipe: Recipe) -> None:
     if summary.shortfall:
         worst = max(summary.rejected, key=lambda name: summary.rejected[name], default="label")
         missing = sum(summary.shortfall.values())
-        way = "farther from the originals: a higher" if worst in TOO_NEAR else "nearer to the originals: a lower"
+        nearer = "; or imagine all anew, nearer to the originals: a lower --strength with --redo optimize"
         raise ShortfallError(
             f"{missing} of {number_of(summary.wanted, 'sample')} {are(missing)} missing after "
             f"{number_of(recipe.max_attempts, 'attempt')}; try a higher --max-attempts, or a looser checks.{worst}, which "
-            f"rejected most; or imagine all anew, {way} --strength with --redo optimize"
+            f"rejected most{nearer if worst in TOO_FAR else ''}"
         )
 
 

@@ -9,7 +9,7 @@ from gifcli.dataset.sums import lost
 from gifcli.recipe.recipe import read_recipe
 from gifcli.state import owed
 from gifcli.state.budget import spent
-from gifcli.state.files import PLAN, SUMS
+from gifcli.state.files import EXPORT, PLAN, SUMS
 from gifcli.state.plan import Plan, targets
 from gifcli.state.resolving import source_of
 from gifcli.state.shards import FOLDERS, ShardStore
@@ -55,7 +55,7 @@ class Status:
         if self.shortfall:
             lines.append("missing: " + ", ".join(f"{label} {count}" for label, count in self.shortfall.items()))
         if self.gone:
-            lines.append(f"files of the dataset that are gone: {self.gone}; gif expand writes them again")
+            lines.append(f"files of the dataset that are gone or damaged: {self.gone}; gif expand writes them again")
         if self.owed or self.gone or not self.exported:
             command = ["gif", "expand", self.source, "-o", self.run, "-r", str(Path(self.run) / "recipe.yaml")]
             lines.append(f"next: {shlex.join(command)}")
@@ -91,9 +91,16 @@ def run_status(root: Path) -> Status:
         owed=len(open_),
         given_up=len(missing) - len(open_),
         shortfall=dict(sorted(Counter(seed.label for seed, _ in missing).items())),
-        exported=owed.is_exported(store),
-        gone=len(lost(root)) if (root / SUMS).is_file() else 0,
+        exported=_is_exported(store),
+        gone=len(lost(root)),
     )
+
+
+def _is_exported(store: ShardStore) -> bool:
+    """Whether the dataset was written, to its end, from the verdicts of now."""
+    export = store.load(EXPORT) if (store.root / SUMS).is_file() else None
+    verdicts = store.load(owed.VERDICTS)
+    return export is not None and export.get("verdicts") == (verdicts["fingerprint"] if verdicts else "")
 
 
 def _given_up(progress: owed.Progress, slot: owed.SlotKey, max_attempts: int) -> bool:

@@ -28,7 +28,7 @@ class Summary:
     flagged    source image -> its safety score, of those that look unsafe
     leaking    training image -> the validation or test image that shows the same
     nearness   how near the kept samples lie to seeds and to what the prior was trained on: see `nearness.nearness`
-    exported   whether the dataset holds just these
+    exported   whether the dataset was just brought up to these; after another stage it may hold others
     """
 
     output: str
@@ -93,7 +93,7 @@ class Summary:
 
 
 def summarise(run: Run, done: Sequence[pipeline.Done] = ()) -> Summary:
-    """Reads the state of a run; `done` is what was done just now."""
+    """Reads the state of a run; `done` is what was done just now, export last where that was part of it."""
     seeds = run.seeds()
     targets = run.targets()
     progress = owed.read_progress(run.store)
@@ -107,6 +107,7 @@ def summarise(run: Run, done: Sequence[pipeline.Done] = ()) -> Summary:
     rejected = Counter(reason.partition(":")[0] for reason in reasons if reason is not None)
     page = run.root / "report" / "index.html"
     known = known_sources(run.store)
+    exported = bool(done) and done[-1].stage == "export"
     return Summary(
         output=str(run.root),
         originals=len(seeds),
@@ -119,11 +120,11 @@ def summarise(run: Run, done: Sequence[pipeline.Done] = ()) -> Summary:
         usable=usable(run),
         rates=_rates(done),
         seconds=round(sum(step.seconds for step in done), 3),
-        report=str(page) if page.is_file() and owed.is_exported(run.store) else None,
+        report=str(page) if exported and page.is_file() else None,
         flagged=known.flagged,
         leaking=known.leaking,
         nearness=nearness_of(run.store),
-        exported=owed.is_exported(run.store),
+        exported=exported,
     )
 
 

@@ -1,4 +1,4 @@
-"""Words that many messages share: a count with its noun, and the name that was probably meant."""
+"""Words that many messages share: a count with its noun, the first of a list, and the name that was probably meant."""
 
 import difflib
 from collections.abc import Iterable
@@ -12,6 +12,12 @@ def number_of(count: int, noun: str, plural: str | None = None) -> str:
 def are(count: int) -> str:
     """The verb after a count."""
     return "is" if count == 1 else "are"
+
+
+def some(items: list[str], limit: int = 3) -> str:
+    """The first few of a list, and how many more there are."""
+    more = f", and {len(items) - limit} more" if len(items) > limit else ""
+    return ", ".join(items[:limit]) + more
 
 
 def did_you_mean(name: str, known: Iterable[str], likeness: float = 0.6) -> str:

@@ -81,10 +81,19 @@ def test_a_file_of_the_dataset_that_is_gone_is_written_again(photos: Path, finis
     lost.unlink()
     status = run_status(finished)
     assert (status.exported, status.gone) == (True, 1)
-    assert "files of the dataset that are gone: 1" in "\n".join(status.to_lines())
+    assert "files of the dataset that are gone or damaged: 1" in "\n".join(status.to_lines())
     session.expand(photos, finished, tiny(), session.Access())
     assert lost.read_bytes() == before
     assert verify(finished).differences == {}
+
+
+def test_damaged_sums_are_written_again(photos: Path, finished: Path) -> None:
+    sums = finished / "SHA256SUMS"
+    before = sums.read_bytes()
+    sums.write_bytes(before[:-9])
+    assert run_status(finished).gone == 1
+    session.expand(photos, finished, tiny(), session.Access())
+    assert sums.read_bytes() == before
 
 
 def test_the_users_own_files_stay_where_they_are(photos: Path, finished: Path) -> None:

@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from gifcli.errors import RecipeError
-from gifcli.recipe.recipe import dump_recipe, flatten, load_recipe, parse_assignments, read_recipe
+from gifcli.recipe.recipe import Lent, dump_recipe, flatten, load_recipe, parse_assignments, read_recipe
 from gifcli.recipe.schema import Recipe, parse_ratio
 
 
@@ -103,6 +103,7 @@ def test_numbers_are_read_from_text_as_flags_give_them() -> None:
 def test_an_odd_ratio_is_told_with_an_example_of_a_right_one() -> None:
     with pytest.raises(ValueError, match="such as 5 or 5x; found 'x5'"):
         parse_ratio("x5")
+    assert [parse_ratio(text) for text in (".5", "1e1", "5x", "2.5×")] == [0.5, 10, 5, 2.5]
 
 
 @pytest.mark.parametrize(("value", "share"), [("20%", 0.2), ("12.5%", 0.125), (0.3, 0.3)])
@@ -118,6 +119,28 @@ def test_overrides_reach_into_sections_and_lists() -> None:
     )
     assert (recipe.prior.strength, recipe.prior.steps, recipe.checks.label.top_k, recipe.ratio) == (0.5, 2, 2, 2.0)
     assert [(guide.name, guide.weight) for guide in recipe.guides] == [("entropy", 1.0), ("diversity", 3.0)]
+
+
+BLAMED = [
+    ("ratio: 3", {"prior.strength": 2}, "the command line has a problem"),
+    ("prior: {strength: 2}", {"ratio": 3}, "my.yaml has a problem"),
+    ("prior: {strength: 2}", {"rng": -1}, "my.yaml with the command line has 2 problems"),
+    ("ratio: 3", {"per_class": 9}, "my.yaml with the command line has a problem"),
+    ("per_class: 9", {"ratio": Lent(3, "GIF_RATIO")}, "my.yaml with GIF_RATIO has a problem"),
+    ("guides: [{name: entropy}]", {"guides[0].weight": "big"}, "the command line has a problem"),
+    ("guides: [{name: entropy}]", {"guides[7].weight": 1}, "the command line has a problem"),
+    ("prior: {strength: 2}", {"prior.strength": 0.5}, ""),
+]
+
+
+@pytest.mark.parametrize(("text", "overrides", "said"), BLAMED)
+def test_a_problem_is_told_of_what_has_it(text: str, overrides: dict, said: str) -> None:
+    if not said:  # what a flag replaces is no problem
+        assert load_recipe(text, overrides, "my.yaml").prior.strength == 0.5
+        return
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(text, overrides, "my.yaml")
+    assert str(caught.value).startswith(said)
 
 
 def test_an_override_changes_one_guide_of_the_default_list() -> None:

@@ -125,6 +125,11 @@ def test_the_guide_looks_at_a_size_that_its_encoder_can_use() -> None:
         for encoder in ("embedded", "ViT-B-32:laion2b_s34b_b79k")
     }
     assert {pair: size for pair, size in sizes.items() if size != 128} == {("embedded", "embedded"): 96}
+    ours = {"prior.name": "embedded", "encoder.name": "embedded"}
+    stored = stage_settings(resolve(load_recipe("", {**ours, "guidance.encoder_size": 160}, "x"), {}))
+    assert resolve(load_recipe("", ours, "x"), stored).guidance.encoder_size == 160  # what the run took
+    other = resolve(load_recipe("", {**ours, "encoder.name": "ViT-B-32:laion2b_s34b_b79k"}, "x"), stored)
+    assert other.guidance.encoder_size == 128
 
 
 def test_a_model_that_came_on_first_use_is_no_change() -> None:

@@ -179,6 +179,8 @@ def test_noise_of_a_kept_norm_turns_and_grows_no_longer() -> None:
         assert (max(growth) > 1.01) == longer
         assert total(noises) > total(noises, "scores_start") + 0.01
     assert any((n.b != first.b).any() for n, first in zip(kept, drawn, strict=True))
+    still = run(replace(SETTINGS, keep_norm=True, noise_scale=0.0), **ALL)  # drawn as zeros: no length to keep
+    assert total(still) > total(still, "scores_start") + 0.01
 
 
 def test_a_start_outside_of_the_ball_still_moves() -> None:

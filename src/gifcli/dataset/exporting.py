@@ -30,11 +30,17 @@ def export(run: Run) -> bool:
     exported = contents_of(run)
     fingerprint = _fingerprint(exported)
     mark = run.store.load(EXPORT)
-    gone = lost(run.root) if (run.root / SUMS).is_file() else []
+    gone = lost(run.root)
     if mark and mark["fingerprint"] == fingerprint and (run.root / SUMS).is_file() and not gone:
         return False
-    if gone:
-        run.reporter.warn(f"files of the dataset that are gone, written again: {len(gone)}, such as {gone[0]}")
+    if EVALUATION in gone:
+        run.reporter.warn(
+            f"{EVALUATION} is gone, and nothing but a new measurement makes it again: gif eval {run.root}"
+        )
+    if again := [name for name in gone if name != EVALUATION]:
+        run.reporter.warn(
+            f"files of the dataset that are gone or damaged, written again: {len(again)}, such as {again[0]}"
+        )
     for done in (run.root / SUMS, run.store.state / EXPORT):  # away first, written last: a kill leaves it owed
         done.unlink(missing_ok=True)
     with free_room():

@@ -72,12 +72,11 @@ def write_sums(folder: Path, sums: Mapping[str, str]) -> None:
 
 
 def lost(folder: Path) -> list[str]:
-    """The files of a finished dataset that are gone, by name; its sums themselves, where those are damaged or gone."""
+    """The files of a finished dataset that are gone, by name; its sums, where those are damaged; none of one unfinished."""
     try:
-        sums = read_sums(folder)
+        return [name for name in read_sums(folder) or {} if not (folder / name).is_file()]
     except CheckError:
-        sums = None
-    return [NAME] if sums is None else [name for name in sums if not (folder / name).is_file()]
+        return [NAME]
 
 
 def interrupted(folder: Path) -> bool:

@@ -17,9 +17,9 @@ from gifcli.dataset.verification import Verification, unsealed
 from gifcli.dataset.verify_state import check_recipe, check_state
 from gifcli.errors import CheckError, UsageError
 from gifcli.formats.containers import split_name
-from gifcli.sources.layout import some
 from gifcli.state.files import EXPORT, MANIFEST, RECIPE
 from gifcli.state.shards import STATE
+from gifcli.wording import some
 
 
 def verify(folder: Path) -> Verification:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from gifcli.dataset.sums import READERS, hash_file, hash_files
 from gifcli.dataset.verification import Verification, unsealed
-from gifcli.sources.layout import some
 from gifcli.state.files import CACHE, EXPORT, LEDGER, RECIPE, RULES, UNPACKED
 from gifcli.state.seals import is_text_whole, is_whole
 from gifcli.state.shards import STATE, digest
+from gifcli.wording import some
 
 UNSEALED = frozenset(["events.jsonl", "lock", LEDGER])
 """State that is no sealed JSON; the last one is looked at by what it lists."""

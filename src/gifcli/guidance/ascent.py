@@ -152,10 +152,14 @@ def _direction(gradient: Tensor, optimizer: str) -> Tensor:
 
 @torch.no_grad()
 def _shorten(parts: Sequence[Tensor], drawn: Sequence[Tensor]) -> None:
-    """Brings each sibling of (b k ...) back, in place, to the length at which it was drawn, where it is longer."""
+    """Brings each sibling of (b k ...) back, in place, to the length at which it was drawn, where it is longer.
+
+    What was drawn as zeros has no length to keep, and is free.
+    """
     for part, first in zip(parts, drawn, strict=True):
         length, most = (each.flatten(2).norm(dim=2) for each in (part, first))
         share = (most / length.clamp(min=torch.finfo(part.dtype).tiny)).clamp(max=1)
+        share = torch.where(most > 0, share, 1)
         part.mul_(share.view(*share.shape, *(1 for _ in part.shape[2:])))
 
 

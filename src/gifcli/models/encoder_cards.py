@@ -48,8 +48,8 @@ def encoder_card(name: str) -> EncoderCard:
         return EncoderCard(shown(name), checkpoint.licence, checkpoint.encoder_files)
     if not (arch and colon and weights):
         raise UsageError(
-            "encoder: expected embedded, or an open_clip model as ARCH:TAG (such as ViT-B-32:laion2b_s34b_b79k) or ARCH:FILE; "
-            f"found {name!r}{did_you_mean(name, ['auto', 'embedded'])}"
+            "encoder: expected embedded, an open_clip model as ARCH:TAG (such as ViT-B-32:laion2b_s34b_b79k) or ARCH:FILE, or an "
+            f"unCLIP checkpoint; found {name!r}{did_you_mean(name, ['auto', 'embedded', 'unclip'], likeness=0.82)}"
         )
     path = Path(weights)
     beside = tuple(file for file in (path, path.with_name(OPEN_CLIP_CONFIG)) if file.is_file())

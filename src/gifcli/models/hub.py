@@ -30,13 +30,13 @@ ALIASES = {
 }
 """Short names of hub ids, for --prior, --lora and `gif models pull`; any other id works as well."""
 
-FITTING = {"prior": tuple(PRIORS), "prior.tiny": ("taesd", "taesdxl"), "lora": ("lcm-lora", "lcm-lora-sdxl")}
+FITTING = {"prior.tiny": ("none", "taesd", "taesdxl"), "lora": ("lcm-lora", "lcm-lora-sdxl")}
 """Setting -> the short names that make sense there."""
 
 TINY = {"sd": "taesd", "unclip": "taesd", "sdxl": "taesdxl"}
 """The tiny autoencoder (TAESD) of each kind of checkpoint."""
 
-NO_NETWORK = "is there a network? a model that lies in a folder is taken by its path"
+NOT_PULLED = "check the network and the id; some ask to accept terms and log in (hf auth login); one in a folder is taken by its path"
 
 OFF = ("", "0", "false", "no", "off")
 """Values of HF_HUB_OFFLINE that mean online."""
@@ -122,7 +122,7 @@ def pull(name: str) -> Path:
     from huggingface_hub import HfApi, snapshot_download
 
     repository, _, revision = identity.partition("@")
-    with told_if_broken(f"{identity} cannot be downloaded", NO_NETWORK):
+    with told_if_broken(f"{identity} cannot be downloaded", NOT_PULLED):
         info = HfApi().model_info(repository, revision=revision or None)
         names = wanted([file.rfilename for file in info.siblings or []])
         if any(each.endswith(".safetensors") for each in names):

@@ -37,7 +37,7 @@ def pull_tag(name: str) -> Path:
 
     if hub.offline():
         raise ModelMissingError(f"{name} cannot be downloaded offline; unset HF_HUB_OFFLINE")
-    with told_if_broken(f"{name} cannot be downloaded", hub.NO_NETWORK):
+    with told_if_broken(f"{name} cannot be downloaded", hub.NOT_PULLED):
         path = download_pretrained(_config(name))
         open_clip.get_tokenizer(name.partition(":")[0])
     return Path(path)

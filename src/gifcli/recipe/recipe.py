@@ -52,14 +52,16 @@ def load_recipe(text: str, overrides: Mapping[str, Any], where: str) -> Recipe:
     if not isinstance(data, dict):
         raise RecipeError(f"{where}: expected settings as `name: value`, found {type(data).__name__}")
     plain = {path: value.value if isinstance(value, Lent) else value for path, value in overrides.items()}
-    problems = [problem for path, value in plain.items() if (problem := _put(data, path, value))]
+    problems = [(path, problem) for path, value in plain.items() if (problem := _put(data, path, value))]
     try:
         recipe = Recipe.model_validate(data)
     except ValidationError as error:
-        problems += [_describe(problem) for problem in error.errors() if problem["loc"][-1:] != (AUTO,)]
+        found = [problem for problem in error.errors() if problem["loc"][-1:] != (AUTO,)]
+        problems += [(_path(problem), _describe(problem)) for problem in found]
     if problems:
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise RecipeError("\n  ".join([f"{where} has {count}", *problems]))
+        blamed = _blamed([path for path, _ in problems], overrides, where) if text else where
+        raise RecipeError("\n  ".join([f"{blamed} has {count}", *(problem for _, problem in problems)]))
     recipe.origins.update({path: value.origin for path, value in overrides.items() if isinstance(value, Lent)})
     return recipe
 
@@ -99,7 +101,7 @@ def flatten(value: Any, path: str = "") -> dict[str, Any]:
 
 
 def read_recipe(path: Path, overrides: Mapping[str, Any]) -> Recipe:
-    """Reads a recipe file. Where it is fine without the overrides, they are blamed for a problem, and not the file.
+    """Reads a recipe file.
 
     Raises:
         RecipeError: it cannot be read, or has problems.
@@ -108,8 +110,7 @@ def read_recipe(path: Path, overrides: Mapping[str, Any]) -> Recipe:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: expected a readable YAML recipe; {error}") from error
-    load_recipe(text, {}, str(path))
-    return load_recipe(text, overrides, "the command line")
+    return load_recipe(text, overrides, str(path))
 
 
 def _put(data: dict[str, Any], path: str, value: Any) -> str | None:
@@ -145,10 +146,29 @@ def _default_at(steps: list[str | int]) -> Any:
     return value
 
 
+def _blamed(paths: list[str], overrides: Mapping[str, Any], where: str) -> str:
+    """What has problems at these paths: the recipe, what overrides it, or (also for a problem of several settings) both."""
+    values = overrides.values()
+    lent = sorted({value.origin for value in values if isinstance(value, Lent)})
+    asked = " and ".join([*([] if len(lent) == len(values) else ["the command line"]), *lent])
+    ours = [any(path and f"{path}.".startswith((f"{each}.", f"{each}[")) for each in overrides) for path in paths]
+    if all(ours):
+        return asked
+    return f"{where} with {asked}" if overrides and (any(ours) or "" in paths) else where
+
+
+def _location(problem: Any) -> list[str | int]:
+    return [step for step in problem["loc"] if step not in {"float", "int", "bool"}]
+
+
+def _path(problem: Any) -> str:
+    """Where a pydantic error is, as `guides[0].weight`; "" where it is of several settings."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in _location(problem)).lstrip(".")
+
+
 def _describe(problem: Any) -> str:
     """One line for one pydantic error, in our words."""
-    location = [step for step in problem["loc"] if step not in {"float", "int", "bool"}]
-    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location).lstrip(".")
+    location, path = _location(problem), _path(problem)
     found = problem.get("input")
     match problem["type"]:
         case "extra_forbidden":

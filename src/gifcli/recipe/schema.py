@@ -100,10 +100,12 @@ class GuidanceSection(Section):
     lr: float | Auto = Field("auto", description="step length, in standard deviations of the latent")
     noise_scale: float | Auto = Field("auto", description="size of the random start, in standard deviations")
     eps: float | Auto = Field("auto", description="largest displacement of an element, in standard deviations")
-    keep_norm: bool | Auto = Field("auto", description="may z and b not grow longer than they were drawn")
+    keep_norm: bool | Auto = Field(
+        "auto", description="true: guidance turns z and b, and leaves them no longer than they were drawn"
+    )
     retreat: float = Field(0.75, gt=0, le=1, description="share of the noise that every other attempt starts with")
     encoder_size: int | Auto | None = Field(
-        "auto", description="side in pixels at which the encoder looks, at least 32; null = its own"
+        "auto", description="side in pixels at which the encoder looks, 32 to 4096; null = its own"
     )
 
     @field_validator("at")
@@ -235,6 +237,7 @@ def parse_ratio(value: Any) -> Any:
     """'5x' -> 5.0; what is no text as it is."""
     if not isinstance(value, str):
         return value
-    if not re.fullmatch(r"\d+(\.\d+)?[x×]?", value.strip()):
-        raise ValueError(f"expected a number such as 5 or 5x; found {value!r}")
-    return float(value.strip().rstrip("x×"))
+    try:
+        return float(value.strip().removesuffix("x").removesuffix("×"))
+    except ValueError:
+        raise ValueError(f"expected a number such as 5 or 5x; found {value!r}") from None

@@ -109,8 +109,10 @@ def _take_defaults(data: dict[str, Any], taken: Mapping[str, Any], card: PriorCa
         if data[section][key] == "auto":
             data[section][key] = taken.get(path, getattr(card, fact))
     if data["guidance"]["encoder_size"] == "auto":
-        own = card.looks_at if data["encoder"]["name"] == "embedded" else LOOKS_AT
-        data["guidance"]["encoder_size"] = taken.get("guidance.encoder_size", own)
+        encoder = settled(data["encoder"]["name"])
+        own = card.looks_at if encoder == "embedded" else LOOKS_AT
+        same = encoder == taken.get("encoder.name")
+        data["guidance"]["encoder_size"] = taken.get("guidance.encoder_size", own) if same else own
 
 
 def stage_settings(recipe: Recipe) -> dict[str, dict[str, Any]]:

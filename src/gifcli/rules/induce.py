@@ -138,7 +138,7 @@ def _accuracy(
         )
         notes.append(
             f"{what} ({figures} on {n} seeds, chance {chance:.1%}): do not trust "
-            "consistency and the label check; try another encoder or more images, or turn both off"
+            "consistency, prototype and the label check; try another encoder or more images, or turn them off"
         )
     return {name: _round(count / n) for name, count in hits.items()} | {"chance": _round(chance)}, notes
 

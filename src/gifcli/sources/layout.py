@@ -9,7 +9,7 @@ from gifcli.errors import InputError
 from gifcli.records import Failure
 from gifcli.sources.folders import Found, Tree, printable
 from gifcli.sources.tables import Table
-from gifcli.wording import number_of
+from gifcli.wording import number_of, some
 
 SPLITS = frozenset(["train", "val", "valid", "validation", "dev", "test"])
 EXPECTED = "expected SOURCE/<class>/*.jpg, SOURCE/train/<class>/*.jpg, or images of one class right in SOURCE"
@@ -101,12 +101,6 @@ def doubts(tree: Tree, layout: Layout) -> Iterator[str]:
 def unplaced(found: Found) -> Failure:
     """An image that lies beside the class folders."""
     return Failure(printable(found.path), "no class folder holds it")
-
-
-def some(items: list[str], limit: int = 3) -> str:
-    """The first few of a list, and how many more there are."""
-    more = f", and {len(items) - limit} more" if len(items) > limit else ""
-    return ", ".join(items[:limit]) + more
 
 
 def _top(tree: Tree) -> list[str]:

@@ -11,10 +11,10 @@ from gifcli.errors import UsageError
 from gifcli.records import Failure, Source
 from gifcli.sources.classes import read_names, same_names
 from gifcli.sources.folders import Found, Tree, printable, walk
-from gifcli.sources.layout import Layout, check_classes, doubts, find_layout, some, unplaced
+from gifcli.sources.layout import Layout, check_classes, doubts, find_layout, unplaced
 from gifcli.sources.tables import find_table
 from gifcli.sources.twins import once, shared
-from gifcli.wording import are, number_of
+from gifcli.wording import are, number_of, some
 
 Stamp = tuple[int, int, str]
 """(size in bytes, time of the last change in nanoseconds, sha256)"""

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 from gifcli.records import Source
 from gifcli.sources.folders import printable
-from gifcli.sources.layout import some
-from gifcli.wording import number_of
+from gifcli.wording import number_of, some
 
 
 def once(sources: list[Source]) -> tuple[list[Source], list[str]]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gifcli.engines import Job
-from gifcli.state.files import EXPORT, SUMS
 from gifcli.state.plan import Plan, Siblings
 from gifcli.state.shards import ShardId, ShardStore
 
@@ -56,13 +55,6 @@ def read_progress(store: ShardStore) -> Progress:
     for seed, k, attempt, reason in (store.load(VERDICTS) or {"verdicts": []})["verdicts"]:
         progress.verdicts[seed, k][attempt] = reason
     return progress
-
-
-def is_exported(store: ShardStore) -> bool:
-    """Whether the dataset was written, to its end, from the verdicts of now."""
-    export = store.load(EXPORT) if (store.root / SUMS).is_file() else None
-    verdicts = store.load(VERDICTS)
-    return export is not None and export.get("verdicts") == (verdicts["fingerprint"] if verdicts else "")
 
 
 def optimize_jobs(plan: Plan, targets: Mapping[str, int], progress: Progress, max_attempts: int) -> list[Job]:
