@@ -8,7 +8,7 @@ yardstick of more real images. Where the file has no test split, other images of
 
 Arms: the originals; with five images of PRIOR to each, guided and unguided (the same conditions and noise, guidance off); with
 five classical ones; with five made beforehand by RandAugment(2, 9); with 50% and 100% more real images; each with and without
-TrivialAugment on the fly. --shares 33,50 adds the images of PRIOR at 33 and at 50% of what is drawn. The learner, the mixing, the last step and
+TrivialAugment on the fly. --shares 33,50 adds those of PRIOR and of RandAugment at 33 and at 50% of what is drawn. The learner, the mixing, the last step and
 the intervals are those of `gif eval`. Every training is kept in the work folder: killed or repeated, only what is owed is done.
 """
 
@@ -161,14 +161,18 @@ def pools(data: Data, options: argparse.Namespace) -> Iterator[tuple[str, Pool, 
     for arm, (prior, settings) in made.items():
         extra = options.settings if prior == options.prior else []
         pool = pool_with(originals, expanded(data, arm[2:].replace(" ", "-"), prior, [*extra, *settings], size))
-        yield arm, pool, plain_share(pool.originals, pool.generated)
-        for percent in options.shares if prior == options.prior else ():
-            yield f"{arm}, {percent}% of what is drawn", pool, percent / 100
-    pool = pool_with(originals, randaugmented(data, size))
-    yield "+ 5x RandAugment(2, 9)", pool, plain_share(pool.originals, pool.generated)
+        yield from shared(arm, pool, options.shares if prior == options.prior else [])
+    yield from shared("+ 5x RandAugment(2, 9)", pool_with(originals, randaugmented(data, size)), options.shares)
     half = np.concatenate([np.flatnonzero(more[1] == label)[::2] for label in range(len(data.classes))])
     yield "+ 50% real", pool_with(originals, (more[0][half], more[1][half])), -1.0
     yield "+ 100% real", pool_with(originals, more), -1.0
+
+
+def shared(arm: str, pool: Pool, percents: list[int]) -> Iterator[tuple[str, Pool, float]]:
+    """The arm as it is, all images equally often; and with generated images at other shares of what is drawn."""
+    yield arm, pool, plain_share(pool.originals, pool.generated)
+    for percent in percents:
+        yield f"{arm}, {percent}% of what is drawn", pool, percent / 100
 
 
 @dataclass(frozen=True)
