@@ -33,9 +33,10 @@ def attempts(counted: Tally) -> list[Attempt]:
 
 
 def scores(counted: Tally) -> list[ScoreChange]:
+    """Of every guide, and their weighted sum last."""
     return [
         ScoreChange(name, float(start / images), float(end / images), float(rose / images))
-        for name, (start, end, images, rose) in counted.scores.items()
+        for name, (start, end, images, rose) in sorted(counted.scores.items(), key=lambda each: each[0] == "total")
     ]
 
 
