@@ -4,10 +4,12 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from gifcli.formats.manifest import write_manifest
+from gifcli.reporting.findings import scores
 from gifcli.reporting.tally import Draw, Tally, check_of, siblings, tally
 
 
@@ -53,6 +55,8 @@ def test_it_counts_what_the_manifest_says(tmp_path: Path) -> None:
     }
     assert dict(found.made["cat"]) == {"": 2, "rejected": 2}
     assert found.scores["entropy"].round(6).tolist() == [0.8, 1.2, 4, 2]
+    found.scores = {"total": np.ones(4), **found.scores}
+    assert [change.name for change in scores(found)] == ["entropy", "total"]
     assert [row.nn_seed for row in found.kept.rows] == [0.5]
     assert {row.seed for row in found.seeds.rows} == {"s1", "s2"}
     assert {row.seed for row in found.rejected.rows} == {"s1", "s2"}
