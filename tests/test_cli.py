@@ -310,6 +310,7 @@ def test_a_wrong_flag_on_a_run_is_not_blamed_on_its_recipe(finished: Path, capsy
     assert main("export", str(finished), "--to", "webdatset") == 2
     said = capsys.readouterr().err
     assert "error: the command line has a problem" in said
+    assert "found 'webdatset'; did you mean `webdataset`?" in said
     assert "recipe.yaml" not in said
 
 

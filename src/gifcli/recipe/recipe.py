@@ -177,7 +177,9 @@ def _describe(problem: Any) -> str:
             message = str(problem["ctx"]["error"])
             return f"{path}: {message}" if path else message
         case "literal_error":
-            return f"{path}: expected {problem['ctx']['expected']}; found {found!r}"
+            expected = problem["ctx"]["expected"]
+            near = did_you_mean(str(found), re.findall(r"'(.*?)'", expected))
+            return f"{path}: expected {expected}; found {found!r}{near}"
         case kind if kind.partition("_")[0] in KINDS:
             auto = " or auto" if len(location) < len(problem["loc"]) else ""
             return f"{path}: expected {KINDS[kind.partition('_')[0]]}{auto}; found {found!r}"
